@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError, RunError
 from shared.ops.disk import commit_file
-from shared.wire.messages import SHORT_NAME, VECTOR
+from shared.wire.messages import VECTOR
+from shared.wire.white_list import SHORT_NAME
 
 RUNS, ROUNDS = 4, 3  # number of runs, and of last rounds in each, that are kept
 

@@ -23,7 +23,7 @@ from shared.config.run import RunConfig
 from shared.errors import LedgerError, RunError
 from shared.ops.disk import FolderLock, sync_file, sync_folder
 from shared.tasks.adapter_files import CONFIG_FILE, save_adapter
-from shared.wire.messages import SHORT_NAME
+from shared.wire.white_list import SHORT_NAME
 
 FOLDER = "personal"  # in the site's state folder; nothing there is ever sent
 

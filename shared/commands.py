@@ -62,12 +62,15 @@ def config(
 
 
 def verification(check: Check, name: str = "verify") -> typer.Typer:
-    """Return the command ``hushtune provision verify``.
+    """Return the command ``hushtune provision verify``, or the same as ``hushtune doctor``, a name that people look for.
 
-    ``check`` returns a folder's flaws, or None for a foreign folder, and calls its second argument with each line on what is
-    as it should be.
-
-    ``hushtune doctor`` is the same command under the name that people look for.
+    Parameters
+    ----------
+    check
+        Returns a folder's flaws, or None for a folder of nobody's. Its second argument is called with a line for each thing
+        that is as it should be.
+    name
+        Name of the command.
     """
     app = typer.Typer()
 

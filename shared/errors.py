@@ -2,10 +2,10 @@
 
 import unicodedata
 
-# Characters that move a terminal's cursor, change its colours, break lines, or turn the direction of a text around. Joiners
-# within words, which some scripts need, are none of them.
+# Characters that move a terminal's cursor, change its colours or break lines, by their Unicode category, and those that turn
+# the direction of a text around. Joiners within words, which some scripts need, are not among them.
 ACTED_ON = frozenset({"Cc", "Cs", "Zl", "Zp"})
-TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -26,7 +26,7 @@ def escaped(text: str, keep: str = "") -> str:
 
 
 def _is_acted_on(character: str) -> bool:
-    return unicodedata.category(character) in ACTED_ON or character in TURNS
+    return unicodedata.category(character) in ACTED_ON or character in DIRECTIONS
 
 
 def one_line(error: BaseException | str) -> str:

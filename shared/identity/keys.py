@@ -117,7 +117,9 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
         raise ConfigError(
             f"{path}: not a private key in OpenSSH's format; make it with 'hushtune provision site'"
         ) from error
-    return _on_p384(key, path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise ConfigError(f"{path}: not an ECDSA key on P-384; make it with 'hushtune provision site'")
+    return key
 
 
 def read_public(path: Path) -> ec.EllipticCurvePublicKey:
@@ -142,12 +144,6 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
         raise ConfigError(f"{path}: not a public key in OpenSSH's format; {FROM_SITE}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise ConfigError(f"{path}: not an ECDSA key on P-384; {FROM_SITE}")
-    return key
-
-
-def _on_p384(key: object, path: Path) -> ec.EllipticCurvePrivateKey:
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise ConfigError(f"{path}: not an ECDSA key on P-384; make it with 'hushtune provision site'")
     return key
 
 

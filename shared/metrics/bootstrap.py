@@ -1,6 +1,6 @@
 """Compute metrics that are functions of sums over records, with bootstrap intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -47,8 +47,17 @@ class Sums:
         seed
             Seed of the resamples.
         """
-        sums = [self.rows.sum(axis=0), *(self.rows[chosen].sum(axis=0) for chosen in draws(len(self.rows), resamples, seed))]
-        return interval_of(self.measure(np.stack(sums)), confidence)
+        return interval_of(self.resampled(draws(len(self.rows), resamples, seed)), confidence)
+
+    def resampled(self, chosen: Sequence[Ints]) -> Floats:
+        """Return the metric over all records, then over each resample, (1 + resamples,).
+
+        Parameters
+        ----------
+        chosen
+            Indices of the records of each resample, (N,) each.
+        """
+        return self.measure(np.stack([self.rows.sum(axis=0), *(self.rows[each].sum(axis=0) for each in chosen)]))
 
 
 def mean(name: str, values: Floats) -> Sums:

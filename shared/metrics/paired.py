@@ -42,11 +42,8 @@ def compare(before: Sums, after: Sums, resamples: int, confidence: float, seed: 
     if before.rows.shape != after.rows.shape:
         raise ValueError(f"{before.name}: two models are compared on the same records, record by record")
     chosen = draws(len(before.rows), resamples, seed)
-    first, second = (
-        side.measure(np.stack([side.rows.sum(axis=0), *(side.rows[indices].sum(axis=0) for indices in chosen)]))
-        for side in (before, after)
-    )
-    return Difference(after.name, interval_of(second - first, confidence), _p_value(before, after, resamples, seed))
+    changes = after.resampled(chosen) - before.resampled(chosen)
+    return Difference(after.name, interval_of(changes, confidence), _p_value(before, after, resamples, seed))
 
 
 def _p_value(before: Sums, after: Sums, resamples: int, seed: int) -> float:

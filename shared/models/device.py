@@ -1,4 +1,4 @@
-"""Copy tensors to the device that computes."""
+"""Copy tensors to the device that computes, and refuse more processes than there are GPUs alike."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Turn whatever a model's library raises into one sentence."""
+"""Turn whatever a model's library raises into one sentence, and silence its notices."""
 
 import io
 import warnings

@@ -15,9 +15,8 @@ from torch import nn
 def transformer_of(network: Any) -> Any:
     """Return the part of a language model that turns token ids into states, and that its own forward pass calls."""
     whole = network.base_model
-    return (
-        whole if hasattr(whole, "language_model") else network.get_decoder()
-    )  # a model that can also read pictures, or not
+    reads_pictures_too = hasattr(whole, "language_model")
+    return whole if reads_pictures_too else network.get_decoder()
 
 
 def logits_of(network: Any, output: Any, states: torch.Tensor) -> torch.Tensor:

@@ -50,27 +50,16 @@ def cache_root() -> Path:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_once(path: Path) -> str:
-    """Return the SHA-256 of a file, which is read again only if the file has changed since, by its size, place and times.
+    """Return the SHA-256 of a file, and read the file again only if its size, place or times have changed since.
 
     A run opens its base model four times. A file that changed in the last seconds is always read, because its times may not
     tell the next change from the last one.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
     """
     seen = path.stat()
     if time.time() - max(seen.st_mtime, seen.st_ctime) < SETTLED:

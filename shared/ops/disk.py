@@ -98,7 +98,7 @@ def sync_folder(folder: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Flush a written file to the disk."""
-    with path.open("rb+") as stream:
+    with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
@@ -112,8 +112,7 @@ def commit_file(partial: Path, final: Path) -> None:
     final
         Its final name, in the same folder.
     """
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
+    sync_file(partial)
     partial.rename(final)
     sync_folder(final.parent)
 
@@ -134,7 +133,7 @@ class FolderLock:
             Another process has the lock; the message names that process.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, PRIVATE)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -142,7 +141,7 @@ class FolderLock:
             os.close(handle)
             raise RunError(
                 f"{self._folder}: {self._purpose} is already running in this folder (process {holder}); stop that "
-                f"process first"
+                "process first"
             ) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())

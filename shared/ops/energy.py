@@ -48,16 +48,21 @@ def metered() -> Iterator[Energy]:
         energy.kwh = float(tracker.final_emissions_data.energy_consumed)
 
 
-def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, Lap]]:
+def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterator[tuple[Item, Lap | None]]:
     """Yield each item of an iterable with the electricity used while waiting for that item.
 
     Parameters
     ----------
     work
         Iterable whose items take long to make.
+    measured
+        Whether to measure; if not, each item comes with None.
     country
         ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
+    if not measured:
+        yield from ((item, None) for item in work)
+        return
     tracker, source = _tracker(country or ANY_COUNTRY), iter(work)
     number = 0
     while True:
@@ -70,24 +75,6 @@ def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, La
             took = tracker.stop_task()
         number += 1
         yield item, Lap(float(took.energy_consumed), float(took.emissions) if country else None)
-
-
-def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterator[tuple[Item, Lap | None]]:
-    """Yield each item of an iterable, with its electricity if ``measured`` is true and else with None.
-
-    Parameters
-    ----------
-    work
-        Iterable whose items take long to make.
-    measured
-        Whether to measure.
-    country
-        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
-    """
-    if measured:
-        yield from by_lap(work, country)
-    else:
-        yield from ((item, None) for item in work)
 
 
 def _tracker(country: str) -> Any:

@@ -1,17 +1,17 @@
 """Write and read the status file of a running server or client: numbers and short names only, no free text."""
 
-import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from shared.config.section import Section, SiteId
 from shared.config.toml import read_toml
 from shared.errors import RunError
+from shared.ops.disk import PRIVATE
 
 Code = Annotated[str, StringConstraints(pattern=r"^[\w.:@+/\[\]-]{1,128}$")]
 FILE = "status.json"
@@ -117,8 +117,9 @@ class StatusFile:
         written = _Written(pid=os.getpid(), updated=time.time(), status=status)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.partial")
+        partial.touch()
+        partial.chmod(PRIVATE)  # before anything is in it, because the members of a cohort may be secret
         partial.write_text(written.model_dump_json(), encoding="utf-8")
-        partial.chmod(0o600)  # the members of a cohort may be secret
         partial.rename(self.path)
 
     def read(self) -> Sighting:
@@ -130,12 +131,12 @@ class StatusFile:
             The file cannot be read or is damaged.
         """
         try:
-            written = _Written.model_validate(json.loads(self.path.read_text(encoding="utf-8")))
+            written = _Written.model_validate_json(self.path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RunError(
                 f"{self.path}: cannot be read ({error.strerror}); start the server or the client first"
             ) from error
-        except (ValueError, ValidationError) as error:
+        except ValueError as error:
             raise RunError(
                 f"{self.path}: damaged, or written by another version; restart the process that writes it"
             ) from error
@@ -147,6 +148,8 @@ def status_file(folder: Path) -> StatusFile:
 
     Raises
     ------
+    ConfigError
+        SITE.toml cannot be read.
     RunError
         The folder is none of these, or nothing has run there yet.
     """

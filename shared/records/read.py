@@ -43,11 +43,13 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, first: in
         The file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or a label
         outside the label set. The message names the place, never the text.
     """
-    needed, records, seen = needed_columns(config, labelled), [], dict[str, None]()
+    needed, seen = needed_columns(config, labelled), set[str]()
+    records: list[RawRecord] = []
     for position, row in enumerate(islice(rows_of(path, mapped_columns(config)), first), start=1):
         record = _record(row, position, f"{path}, {row.place}", config, labelled)
-        records += [] if record is None else [record]
-        seen |= dict.fromkeys(row.columns)
+        if record is not None:
+            records.append(record)
+        seen.update(row.columns)
     lacking = next((column for column in needed if seen and column not in seen), None)
     if lacking is not None:
         # If a file has no header line, its column names are its first record, so they are not printed.

@@ -7,13 +7,11 @@ site's policy allows it. No field can hold free text.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, Self
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from shared.adapters.state import AdapterState
@@ -21,19 +19,16 @@ from shared.config.aggregation import EncodingName
 from shared.config.run import RunConfig
 from shared.errors import MessageError
 from shared.wire.chain_head import ChainHead
-from shared.wire.encodings import ORDERS, REPLIES, Form, Numbers
+from shared.wire.encodings import ORDERS, REPLIES, Form
 from shared.wire.packed_arrays import packed, spec_text, unpacked
+from shared.wire.white_list import HEADER, LEDGER, RECORD, head_fields, head_of, header_of, numbers_of
 
 _ARRAYS = "adapter"
-_HEADER = "header"
 _NUMBERS = "numbers"
 _SPEC = "spec"
 _RELEASED = "released"
 _ENERGY = "energy"
 VECTOR = "masked"
-NUMPY_MAGIC = b"\x93NUMPY"
-LEDGER = {"ledger_entries": int, "ledger_hash": str}
-RECORD = {"record_entries": int, "record_hash": str}
 TRAIN, READY, MASKED = "train", "train.ready", "train.masked"  # types of Flower's messages
 SUMS = frozenset({"loss", "hits", "records"})
 ORDER_FIELDS = {
@@ -48,13 +43,9 @@ ORDER_FIELDS = {
     **LEDGER,
     **RECORD,
 }
-NAMES = ("run_id", "nonce", "site_id", "version")
-SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
-HASH = re.compile(r"[0-9a-f]{64}")
-MOST_ENTRIES = 2**53  # longest hash chain; a larger number is not exact in JSON
+REPLY_FIELDS = {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}
 LARGEST_SUM = 1e18  # largest released sum; a site declares at most 10^12 records
 LARGEST_KWH = 1e6  # largest electricity of one round at one site: a megawatt for six weeks
-HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
 
 
 class Order(Protocol):
@@ -170,8 +161,8 @@ class TrainOrder:
             "version": self.version,
             "config": common.text,
             "config_digest": common.digest,
-            **_head_fields("ledger", self.ledger),
-            **_head_fields("record", self.record),
+            **head_fields("ledger", self.ledger),
+            **head_fields("record", self.record),
         }
         return _record(self.adapter, header, common.arrays)
 
@@ -192,7 +183,7 @@ class TrainOrder:
         """
         adapter, header, form = _parse(record, ORDER_FIELDS, "order", ORDERS)
         try:
-            config, digest = _config_of(str(header["config"]))
+            config, digest = _config_of(header["config"])
         except ValueError as error:
             raise MessageError(
                 "order: its config is not valid for the hushtune installed here; compare the versions of server and site"
@@ -206,16 +197,16 @@ class TrainOrder:
                 "order: its numbers are not in the form of aggregation.encoding in its config; compare the versions"
             )
         return cls(
-            str(header["run_id"]),
-            int(header["round"]),
-            str(header["nonce"]),
+            header["run_id"],
+            header["round"],
+            header["nonce"],
             config,
             adapter,
-            int(header["cohort"]),
-            str(header["version"]),
+            header["cohort"],
+            header["version"],
             head_of(header, "ledger", "order"),
             head_of(header, "record", "order"),
-            int(header["attempt"]),
+            header["attempt"],
         )
 
 
@@ -245,7 +236,7 @@ class TrainReply:
             "round": self.round,
             "nonce": self.nonce,
             "site_id": self.site_id,
-            **_head_fields("ledger", self.ledger),
+            **head_fields("ledger", self.ledger),
         }
         record = _record(self.delta, header, _arrays(self.delta, REPLIES[self.encoding]))
         if self.released:
@@ -270,10 +261,9 @@ class TrainReply:
         """
         released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
-        types = {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}
-        delta, header, form = _parse(plain, types, "reply", REPLIES)
+        delta, header, form = _parse(plain, REPLY_FIELDS, "reply", REPLIES)
         [encoding] = (name for name, known in REPLIES.items() if known is form)
-        names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
+        names = header["run_id"], header["round"], header["nonce"], header["site_id"]
         return cls(*names, delta, head_of(header, "ledger", "reply"), released, kwh, encoding)
 
 
@@ -300,35 +290,6 @@ def _config_of(text: str) -> tuple[RunConfig, str]:
     """Return a config and its digest from canonical JSON; neither can be changed, so orders may share them."""
     config = RunConfig.model_validate_json(text)
     return config, config.digest()
-
-
-def _head_fields(name: str, head: ChainHead) -> dict[str, str | int]:
-    return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
-
-
-def head_of(header: Mapping[str, Any], name: str, what: str) -> ChainHead:
-    """Return the end of a hash chain in a message's header.
-
-    Parameters
-    ----------
-    header
-        Header of the message.
-    name
-        Name of the chain: ``ledger`` or ``record``.
-    what
-        Kind of the message, for an error.
-
-    Raises
-    ------
-    MessageError
-        It is not a number of entries and the hash of the last one.
-    """
-    entries, last = int(header[f"{name}_entries"]), str(header[f"{name}_hash"])
-    if not 0 <= entries <= MOST_ENTRIES or not (HASH.fullmatch(last) if entries else not last):
-        raise MessageError(
-            f"{what}: its {name} does not end with a hash of 64 hexadecimal digits, or has no number of entries"
-        )
-    return ChainHead(entries, last)
 
 
 def _sums(record: object) -> dict[str, float]:
@@ -373,45 +334,19 @@ def _arrays(state: AdapterState, form: Form) -> ArrayRecord:
 
 
 def _record(state: AdapterState, header: dict[str, str | int], arrays: ArrayRecord) -> RecordDict:
-    return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord({**header, _SPEC: spec_text(state.spec)})})
+    return RecordDict({_ARRAYS: arrays, HEADER: ConfigRecord({**header, _SPEC: spec_text(state.spec)})})
 
 
 def _parse(
-    record: RecordDict, types: dict[str, type], what: str, forms: Mapping[EncodingName, Form]
-) -> tuple[AdapterState, dict[str, str | int], Form]:
-    """Check a record against the white-list: exactly these fields, of exactly these types, and one array in a known form."""
-    types = {**types, _SPEC: str}
-    arrays, header = record.get(_ARRAYS), record.get(_HEADER)
-    if set(record) != {_ARRAYS, _HEADER} or not isinstance(arrays, ArrayRecord) or not isinstance(header, ConfigRecord):
-        raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
-    if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
-        raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
-    if not all(SHORT_NAME.fullmatch(str(header[name])) for name in NAMES if name in types):
-        raise MessageError(
-            f"{what}: a field of its header is not a short name (letters, digits and . + _ -), so it is refused"
-        )
-    if set(arrays) != {_NUMBERS}:
+    record: RecordDict, types: Mapping[str, type], what: str, forms: Mapping[EncodingName, Form]
+) -> tuple[AdapterState, dict[str, Any], Form]:
+    """Return the adapter, the header and the form of the numbers of a message that holds exactly these."""
+    header = header_of(record, {_ARRAYS, HEADER}, {**types, _SPEC: str}, what)
+    arrays = record[_ARRAYS]
+    if not isinstance(arrays, ArrayRecord) or set(arrays) != {_NUMBERS}:
         raise MessageError(f"{what}: does not hold exactly one array, '{_NUMBERS}'")
     known = {form.dtype: form for form in forms.values()}
     form = known.get(arrays[_NUMBERS].dtype)
     if form is None:
         raise MessageError(f"{what}: its array is not of {' or '.join(known)}")
-    state = unpacked(str(header[_SPEC]), _numbers(arrays[_NUMBERS], form.dtype, what), what, form)
-    return state, {name: header[name] for name in types}, form  # type: ignore[misc]  # the types were checked
-
-
-def _numbers(array: Array, dtype: str, what: str) -> Numbers:
-    """Return an array's numbers; Flower reads them without pickle."""
-    # The declared shape must match the size of the data before anything is allocated or parsed.
-    expected = int(np.prod([int(n) for n in array.shape], dtype=object)) * np.dtype(dtype).itemsize
-    if not 0 <= len(array.data) - expected <= HEADER_LIMIT:
-        raise MessageError(f"{what}: an array is not {dtype} numbers of its declared shape")
-    if not array.data.startswith(NUMPY_MAGIC):
-        raise MessageError(f"{what}: an array is not in numpy's plain format")
-    try:
-        numbers = array.numpy()
-    except Exception as error:  # a parser of foreign bytes may raise anything
-        raise MessageError(f"{what}: an array cannot be read as plain numbers") from error
-    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.dtype(dtype) or numbers.shape != tuple(array.shape):
-        raise MessageError(f"{what}: an array is not {dtype} numbers of its declared shape")
-    return numbers
+    return unpacked(header[_SPEC], numbers_of(arrays[_NUMBERS], form.dtype, what), what, form), header, form

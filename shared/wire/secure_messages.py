@@ -16,10 +16,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from shared.errors import MessageError
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import ChainHead
-from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, VECTOR, head_of
+from shared.wire.messages import MASKED, VECTOR
+from shared.wire.white_list import HEADER, LEDGER, SHORT_NAME, head_fields, head_of, header_of, numbers_of
 
 Words = npt.NDArray[np.uint32]
-_HEADER = "header"
 _NAMES: Mapping[str, type] = {"run_id": str, "round": int, "nonce": str}
 _ANNOUNCED: Mapping[str, type] = {"site_id": str, "key": bytes, "signature": bytes}
 KEY_BYTES = 32
@@ -56,7 +56,7 @@ class ReadyReply:
         MessageError
             The message does not have exactly the agreed fields.
         """
-        header = _header(record, {_HEADER}, {**_NAMES, **_ANNOUNCED}, "reply of a secure sum")
+        header = header_of(record, {HEADER}, {**_NAMES, **_ANNOUNCED}, "reply of a secure sum")
         announced = _announcement(header["site_id"], header["key"], header["signature"])
         return cls(header["run_id"], header["round"], header["nonce"], announced)
 
@@ -103,7 +103,7 @@ class MaskedOrder:
             The message does not have exactly the agreed fields.
         """
         types = {**_NAMES, "sites": list, "keys": list, "signatures": list}
-        header = _header(record, {_HEADER}, types, "order of a secure sum")
+        header = header_of(record, {HEADER}, types, "order of a secure sum")
         lists = header["sites"], header["keys"], header["signatures"]
         if len({len(each) for each in lists}) != 1 or len(lists[0]) > MOST_SITES:
             raise MessageError("order of a secure sum: its lists of sites, keys and signatures differ in length")
@@ -130,8 +130,7 @@ class MaskedReply:
                 "round": self.round,
                 "nonce": self.nonce,
                 "site_id": self.site_id,
-                "ledger_entries": self.ledger.entries,
-                "ledger_hash": self.ledger.hash,
+                **head_fields("ledger", self.ledger),
             }
         )
         record[VECTOR] = ArrayRecord({VECTOR: Array(np.ascontiguousarray(self.vector, dtype="<u4"))})
@@ -147,13 +146,15 @@ class MaskedReply:
             The message does not have exactly the agreed fields.
         """
         what = "reply of a secure sum"
-        header = _header(record, {_HEADER, VECTOR}, {**_NAMES, "site_id": str, **LEDGER}, what)
+        header = header_of(record, {HEADER, VECTOR}, {**_NAMES, "site_id": str, **LEDGER}, what)
         arrays = record[VECTOR]
         if not isinstance(arrays, ArrayRecord) or set(arrays) != {VECTOR}:
             raise MessageError(f"{what}: does not hold exactly one vector")
-        head = head_of(header, "ledger", what)
+        vector = numbers_of(arrays[VECTOR], "uint32", what)
+        if vector.ndim != 1:
+            raise MessageError(f"{what}: its vector has {vector.ndim} dimensions, and one is agreed")
         names = header["run_id"], header["round"], header["nonce"], header["site_id"]
-        return cls(*names, _words(arrays[VECTOR], what), head)
+        return cls(*names, vector, head_of(header, "ledger", what))
 
 
 def words_digest(vector: Words) -> str:
@@ -162,20 +163,7 @@ def words_digest(vector: Words) -> str:
 
 
 def _only_header(values: Mapping[str, Any]) -> RecordDict:
-    return RecordDict({_HEADER: ConfigRecord(dict(values))})
-
-
-def _header(record: RecordDict, parts: set[str], types: Mapping[str, type], what: str) -> dict[str, Any]:
-    """Check a message against its white-list: exactly these parts, fields and types."""
-    header = record.get(_HEADER)
-    if set(record) != parts or not isinstance(header, ConfigRecord):
-        raise MessageError(f"{what}: does not hold exactly the records {', '.join(sorted(parts))}")
-    if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
-        raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
-    names = [header[name] for name in ("run_id", "nonce", "site_id") if name in types]
-    if not all(SHORT_NAME.fullmatch(str(name)) for name in names):
-        raise MessageError(f"{what}: a field of its header is not a short name (letters, digits and . + _ -)")
-    return dict(header)
+    return RecordDict({HEADER: ConfigRecord(dict(values))})
 
 
 def _announcement(site_id: Any, key: Any, signature: Any) -> Announcement:
@@ -183,19 +171,3 @@ def _announcement(site_id: Any, key: Any, signature: Any) -> Announcement:
     if not known or not SHORT_NAME.fullmatch(site_id) or len(key) != KEY_BYTES or len(signature) > MOST_SIGNATURE_BYTES:
         raise MessageError("secure sum: an announcement is not a site's name, a key of 32 bytes and a signature")
     return Announcement(site_id, key, signature)
-
-
-def _words(array: Array, what: str) -> Words:
-    """Return a vector; its declared shape must match the size of its data before anything is parsed."""
-    shape = tuple(array.shape)
-    if len(shape) != 1 or array.dtype != "uint32" or not 0 <= len(array.data) - 4 * int(shape[0]) <= HEADER_LIMIT:
-        raise MessageError(f"{what}: its vector is not whole numbers of 32 bits in its declared length")
-    if not array.data.startswith(NUMPY_MAGIC):
-        raise MessageError(f"{what}: its vector is not in numpy's plain format")
-    try:
-        numbers = array.numpy()
-    except Exception as error:  # a parser of foreign bytes may raise anything
-        raise MessageError(f"{what}: its vector cannot be read as plain numbers") from error
-    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.uint32 or numbers.shape != shape:
-        raise MessageError(f"{what}: its vector is not whole numbers of 32 bits in its declared length")
-    return numbers

@@ -50,6 +50,7 @@ LEARNING = (
 MESSAGING = (
     "shared/wire/messages.py",
     "shared/wire/secure_messages.py",
+    "shared/wire/white_list.py",
     "shared/wire/parts.py",
     "client/app.py",
     "client/fleet_client.py",

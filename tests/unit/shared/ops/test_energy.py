@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.ops import energy
-from shared.ops.energy import Lap, by_lap, laps_of
+from shared.ops.energy import Lap, laps_of
 
 
 class Clock:
@@ -44,7 +44,7 @@ def work(fails: bool = False) -> Iterator[int]:
 
 def test_a_lap_is_the_making_of_its_item_and_not_what_is_done_with_it(clock: Clock) -> None:
     laps = []
-    for _, lap in by_lap(work(), "DEU"):
+    for _, lap in laps_of(work(), True, "DEU"):
         time.sleep(0.1)
         laps.append(lap)
     assert [0.02 * n <= lap.kwh < 0.09 for n, lap in enumerate(laps, 1)] == [True] * 3
@@ -53,12 +53,12 @@ def test_a_lap_is_the_making_of_its_item_and_not_what_is_done_with_it(clock: Clo
 
 
 def test_without_a_country_no_co2e_is_told(clock: Clock) -> None:
-    assert [lap.co2e_kg for _, lap in by_lap(work(), None)] == [None] * 3
+    assert [lap.co2e_kg for _, lap in laps_of(work(), True, None)] == [None] * 3
 
 
 def test_a_meter_is_stopped_when_the_work_fails(clock: Clock) -> None:
     with pytest.raises(KeyError):
-        list(by_lap(work(fails=True), None))
+        list(laps_of(work(fails=True), True, None))
     assert clock.stopped == len(clock.started)
 
 
@@ -77,6 +77,6 @@ def test_codecarbon_measures_more_for_more_work() -> None:
                 pass
             yield seconds
 
-    short, long = (lap for _, lap in by_lap(busy(), "DEU"))
+    short, long = (lap for _, lap in laps_of(busy(), True, "DEU"))
     assert 0 < short.kwh < long.kwh < 1
     assert short.co2e_kg is not None
