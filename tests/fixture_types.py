@@ -1,7 +1,8 @@
 """The types of the functions that the fixtures of conftest.py return."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
@@ -17,3 +18,5 @@ RecordsOf = Callable[..., list[Record]]
 Shake = Callable[..., None]
 OpenBudget = Callable[..., "Budget"]
 Said = Callable[..., tuple[int, str, str]]
+Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
+Refused = Callable[[Path, RunConfig], str]

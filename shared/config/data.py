@@ -1,7 +1,6 @@
 """Configuration section `data`: where records come from, and which column holds which field."""
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shared.config.section import Names, Section, SiteId
 
-SPLIT = re.compile(r"^(iid|dirichlet\( *[0-9.]+(e[+-]?[0-9]+)? *\)|by\(.*[^ ].*\))$")
+SPLIT = r"^(iid|dirichlet\( *([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)? *\)|by\(.*[^ ].*\))$"
 MOST_SITES = 10_000
 
 
@@ -117,7 +116,7 @@ class DataSection(Section):
     )
     split: str = Field(
         "iid",
-        pattern=SPLIT.pattern,
+        pattern=SPLIT,
         description="how the pool is dealt out: iid; dirichlet(alpha), by label, with sites less alike the smaller alpha is "
         "(Hsu et al. 2019, arXiv 1909.06335); or by(column), in which values that spell the sites' ids name the sites, and "
         "other values are dealt out whole",
@@ -159,16 +158,15 @@ class DataSection(Section):
         ids = [site.id for site in self.sites]
         if len(set(ids)) != len(ids):
             raise ValueError("sites: two sites have the same id")
-        needed = {"files": "file", "synthetic": "records"}
-        missing = needed.get(self.source) if self.pool is None else None
         if self.planted_bias and self.source != "synthetic":
             raise ValueError(
                 "planted_bias: works only in generated messages; set data.source = 'synthetic', or planted_bias = 0"
             )
         self._refuse_unfit_pool()
+        needed = {"files": "file", "synthetic": "records"}.get(self.source) if self.pool is None else None
         for site in self.sites:
-            if missing and not getattr(site, missing):
-                raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
+            if needed and not getattr(site, needed):
+                raise ValueError(f"sites: site '{site.id}' needs '{needed}' when data.source = '{self.source}'")
         return self
 
     def _refuse_unfit_pool(self) -> None:

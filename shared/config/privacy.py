@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from shared.config.section import Positive, Rate, Section
 
+Trust = Literal["local", "distributed", "central"]
 REFUSED = {
     ("accountant", "gdp"): "its central-limit epsilon lies 3 to 16 % below the true one; use 'pld'",
     ("accountant", "rdp"): "the Renyi bound is looser and already used as the cross-check; use 'pld'",
@@ -35,7 +36,7 @@ class PrivacySection(Section):
     """The differential-privacy guarantee of the run; each site calibrates its own noise to it."""
 
     enabled: bool = Field(True, description="false trains without differential privacy")
-    trust: Literal["local", "distributed", "central"] = Field(
+    trust: Trust = Field(
         "local",
         description="local: each site adds its own noise and trusts nobody; distributed: each round is one step, each site "
         "adds a share of the noise, and masks show the server only the sum of all sites; central: sites trust the server, "
@@ -149,6 +150,11 @@ class PrivacySection(Section):
                 "release = 'metrics': under trust = 'distributed' a site releases only its part of the sum; set 'none'"
             )
         return self
+
+    @property
+    def trust_in_force(self) -> Trust | None:
+        """Return the trust model; None in a run without privacy, which has none."""
+        return self.trust if self.enabled else None
 
     def delta_at(self, declared_size: int) -> float:
         """Return the delta of the guarantee at a site of this public size.

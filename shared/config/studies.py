@@ -69,10 +69,8 @@ class SpaceSection(Section):
         ends = (self.low, self.high)
         if bool(self.choices) == (None not in ends) or (self.choices and ends != (None, None)):
             raise ValueError(f"{self.field}: give low and high, or choices")
-        if self.low is not None and self.high is not None and not (0 if self.log else self.low) <= self.low < self.high:
+        if self.low is not None and self.high is not None and not (self.low < self.high and (self.low > 0 or not self.log)):
             raise ValueError(f"{self.field}: low must be below high, and above 0 where log = true")
-        if self.log and self.low == 0:
-            raise ValueError(f"{self.field}: low must be above 0 where log = true")
         return self
 
 

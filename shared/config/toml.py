@@ -75,8 +75,9 @@ def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
     if isinstance(node, list):
         if not key.isdecimal() or int(key) >= len(node):
             raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")
-        return node[int(key)]
-    child = node.setdefault(key, {})
+        child = node[int(key)]
+    else:
+        child = node.setdefault(key, {})
     if not isinstance(child, dict | list):
         raise ConfigError(f"{path}: --set {dotted}: '{key}' is a value, not a section")
     return child

@@ -1,5 +1,6 @@
 """Estimate the memory of training: bytes per record, free bytes, and how many records fit at once."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ SHARE = 0.8  # share of the free memory that may be used
 OVERHEAD = {"cpu": 2.5, "cuda": 1.5, "mps": 2.5}
 LARGEST = 16_384  # tokens of an automatically chosen micro-batch; more is not faster
 NF4_BYTES = 0.5625  # bytes per weight: 4 bits, and one float32 scale for 64 weights
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")  # of Linux
 
 
 def free_bytes(device: torch.device) -> int:
@@ -23,7 +24,8 @@ def free_bytes(device: torch.device) -> int:
     Parameters
     ----------
     device
-        A GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
+        A CUDA device, or any other: then the smaller of the system's free memory (all of its memory on macOS, which does not
+        say in a file how much is free) and the rest of the container's limit.
 
     Returns
     -------
@@ -32,8 +34,10 @@ def free_bytes(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    left = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    left = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    if MEMINFO.is_file():
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        left += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
     if limit.is_file() and limit.read_text(encoding="ascii").strip() != "max":
         left.append(int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))

@@ -3,7 +3,7 @@
 import os
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -32,13 +32,12 @@ def download_directly(distribution: str, version: str, folder: Path) -> str | No
         with httpx.Client(follow_redirects=True, timeout=60) as client:
             address = f"{index.rstrip('/')}/{distribution.lower().replace('_', '-')}/"
             page = client.get(address, headers={"Accept": PAGE}).raise_for_status()
-            links = _links(page)
             start = f"{distribution.replace('-', '_')}-{version}-".lower()
-            found = next((url for name, url in links if name.lower().startswith(start) and name.endswith(".whl")), None)
-            if found is None:
+            fitting = [link for link in _links(page) if link[0].lower().startswith(start) and link[0].endswith(".whl")]
+            if not fitting:
                 return f"no wheel of version {version} at {_without_password(address)}"
-            name = Path(urldefrag(found).url).name
-            with client.stream("GET", urljoin(str(page.url), found)) as answer, (folder / name).open("wb") as file:
+            name, url = fitting[0]
+            with client.stream("GET", urljoin(str(page.url), url)) as answer, (folder / Path(name).name).open("wb") as file:
                 for chunk in answer.raise_for_status().iter_bytes():
                     file.write(chunk)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
@@ -52,7 +51,7 @@ def _links(page: httpx.Response) -> list[tuple[str, str]]:
         return [(str(file["filename"]), str(file["url"])) for file in page.json()["files"]]
     parser = _Anchors()
     parser.feed(page.text)
-    return [(Path(urldefrag(address).url).name, address) for address in parser.addresses]
+    return [(Path(urlsplit(address).path).name, address) for address in parser.addresses]
 
 
 def _without_password(address: str) -> str:

@@ -143,10 +143,10 @@ def _extracted(archive: tarfile.TarFile, scratch: Path, file: Path) -> Mapping[s
     """Extract the files that the manifest lists, and compare their digests."""
     members = iter(archive)
     first = next(members, None)
-    stream = archive.extractfile(first) if first is not None and first.name == MANIFEST else None
-    if stream is None:
+    stream = archive.extractfile(first) if first and first.isfile() and first.name == MANIFEST else None
+    digests = json.load(stream) if stream else None
+    if not isinstance(digests, dict):
         raise ModelError(f"--unpack {file}: is no pack; give a file that 'hushtune models --pack' wrote")
-    digests = json.load(stream)
     left = set(digests)
     for member in members:
         parts = PurePosixPath(member.name).parts
@@ -158,7 +158,7 @@ def _extracted(archive: tarfile.TarFile, scratch: Path, file: Path) -> Mapping[s
         left.remove(member.name)
     if left:
         raise ModelError(f"--unpack {file}: {len(left)} of its files are missing; copy it again")
-    return dict(digests)
+    return digests
 
 
 def _moved(folders: list[str], scratch: Path, root: Path) -> list[str]:

@@ -81,7 +81,9 @@ class Writer(Protocol):
 class Task(ABC):
     """How records become tensors, what the model learns from them, and how it is measured; one subclass for each task.
 
-    Methods with a default are optional.
+    Methods with a default are optional. In all methods, ``model`` is the model that ``build`` made, in training with hooks
+    for per-record gradients; ``learner`` is the task with that model; ``batch`` holds B encoded records; ``text`` is a text
+    that is not anonymised; ``max_new_tokens`` is the length of the longest generated answer, in tokens.
 
     Attributes
     ----------
@@ -122,85 +124,35 @@ class Task(ABC):
         """
 
     def start(self, model: nn.Module) -> AdapterState:
-        """Return the trained tensors before training; by default as `build` made them.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made, untrained; it is the same before and after.
-        """
+        """Return the trained tensors before training, by default as ``build`` made them; the model stays as it is."""
         return read_adapter(model)
 
     @abstractmethod
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Return the records as token ids and targets, cut to the configured length.
-
-        Parameters
-        ----------
-        records
-            Scrubbed records.
-        """
+        """Return scrubbed records as token ids and targets, cut to the configured length."""
 
     @abstractmethod
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return each record's own loss, (B,); no record's loss may depend on another record.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made, or that model with hooks for per-record gradients.
-        batch
-            B encoded records.
-        """
+        """Return each record's own loss, (B,); no record's loss may depend on another record."""
 
     @abstractmethod
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
         """Return the losses that training minimises, (B,): each record's own loss plus the terms that the config adds.
 
-        Parameters
-        ----------
-        model
-            The model that ``build`` made, or that model with hooks for per-record gradients.
-        batch
-            B encoded records.
-        distillation
-            Weight of the distance between the model and the base model; 0 leaves the distance out.
+        ``distillation`` is the weight of the distance between the model and the base model; 0 leaves the distance out.
         """
 
     @abstractmethod
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return the model's outcome on a batch, without gradients.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made.
-        batch
-            B encoded records.
-        """
+        """Return the model's outcome on a batch, without gradients."""
 
     @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the adapter in PEFT's format, and a head next to it if there is one.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made.
-        folder
-            A folder that exists.
-        """
+        """Write the adapter in PEFT's format into a folder that exists, and a head next to it if there is one."""
 
     @abstractmethod
     def restore(self, model: nn.Module, folder: Path) -> None:
-        """Set a built model from a saved adapter.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made.
-        folder
-            The adapter's folder.
+        """Set a model from the folder of a saved adapter.
 
         Raises
         ------
@@ -210,48 +162,18 @@ class Task(ABC):
 
     @abstractmethod
     def answer(self, learner: "Learner", text: str, max_new_tokens: int) -> str:
-        """Return the model's answer to a text, in words.
-
-        Parameters
-        ----------
-        learner
-            The task with its model.
-        text
-            The text; it is not anonymised.
-        max_new_tokens
-            The longest generated answer, in tokens.
-        """
+        """Return the model's answer to a text, in words."""
 
     @abstractmethod
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
-        """Return an example for a public text that is not a record, to measure how well the model predicts it.
-
-        Parameters
-        ----------
-        ids
-            The token ids of the text, (T,).
-        """
+        """Return an example for a public text of token ids (T,), which is no record, to measure how well it is predicted."""
 
     def encoder(self, model: nn.Module) -> Any:
-        """Return the transformer of a built model, without the task's head.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made.
-        """
+        """Return the transformer of a model, without the task's head."""
         return model
 
     def embed(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return one embedding of each record, (B, hidden); only for a task that ``embeds``.
-
-        Parameters
-        ----------
-        model
-            The model that ``build`` made.
-        batch
-            B encoded records.
-        """
+        """Return one embedding of each record, (B, hidden); only for a task that ``embeds``."""
         raise NotImplementedError
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
@@ -283,15 +205,6 @@ class Task(ABC):
     def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:
         """Return the text and the output that an explanation attributes to the text's tokens.
 
-        Parameters
-        ----------
-        learner
-            The task with its model.
-        text
-            The text; it is not anonymised.
-        max_new_tokens
-            The longest generated answer, in tokens.
-
         Raises
         ------
         ConfigError
@@ -306,13 +219,7 @@ class Task(ABC):
 
     @staticmethod
     def loss_bytes(vocabulary: int) -> int:
-        """Return the bytes that the loss takes in a step, in addition to the model.
-
-        Parameters
-        ----------
-        vocabulary
-            The number of tokens in the model's vocabulary.
-        """
+        """Return the bytes that the loss takes in a step in addition to the model, for a vocabulary of this many tokens."""
         return 0
 
 

@@ -44,13 +44,13 @@ def index(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> It
     class Registry(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = "tiny_model-1.0-py3-none-any.whl"
-            if self.path.endswith(".whl"):
+            if self.path.endswith(".whl?key=1"):  # some mirrors sign their addresses
                 kind, body = "application/zip", FILE
             elif form == "json":
-                body = json.dumps({"files": [{"filename": name, "url": f"../../files/{name}"}]}).encode()
+                body = json.dumps({"files": [{"filename": name, "url": f"../../files/{name}?key=1"}]}).encode()
                 kind = "application/vnd.pypi.simple.v1+json"
             else:
-                kind, body = "text/html", f'<a href="/files/{name}#sha256=00">{name}</a>'.encode()
+                kind, body = "text/html", f'<a href="/files/{name}?key=1#sha256=00">{name}</a>'.encode()
             self.send_response(200 if self.path.startswith(("/files", "/simple/tiny-model/")) else 404)
             self.send_header("Content-Type", kind)
             self.end_headers()
@@ -169,7 +169,29 @@ def test_a_damaged_pack_is_refused_and_leaves_nothing(
     assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", wheel_file({"a": b"b"})])
+def archive(*members: tuple[str, bytes, bytes]) -> bytes:
+    """Make an archive of members, each a name, a type and a content, or the target of a link."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, content.decode()
+            member.size = len(content) if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no archive",
+        wheel_file({"a": b"b"}),
+        archive((store.MANIFEST, tarfile.REGTYPE, b'["hub/a/b"]'), ("hub/a/b", tarfile.REGTYPE, b"c")),
+        archive((store.MANIFEST, tarfile.SYMTYPE, b"nowhere")),
+    ],
+    ids=["nothing", "text", "a wheel", "a manifest without digests", "a manifest that is a link"],
+)
 def test_a_file_that_is_no_pack_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.tar").write_bytes(content)
     with pytest.raises(ModelError, match="--unpack") as caught:

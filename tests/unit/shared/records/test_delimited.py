@@ -1,19 +1,17 @@
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.config.run import RunConfig
 from shared.records.delimited import DELIMITERS, table_of
 from shared.records.read import read_records
 from shared.records.rows import rows_of
 
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 every_delimiter = pytest.mark.parametrize("delimiter", DELIMITERS)
 ROWS: Sequence[Mapping[str, Any]] = [

@@ -1,18 +1,13 @@
 import codecs
 import json
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused, Write
 
-from shared.config.run import RunConfig
 from shared.records.encoding import encoding_of
 from shared.records.read import read_records
 
-Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 ROWS = [
     {"text": "Größe “zwölf” \N{SNOWMAN}\U0001f600", "label": "yes"},

@@ -1,20 +1,17 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused, Write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.records import read as module
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Span
 
-Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 LABELS = [["01", "02"], ["NA", "EU"], ["true", "false"], ["1e3", "1000"], ["0", "1"], ["nan", "null"]]
 ROWS: Sequence[dict[str, Any]] = [
@@ -104,9 +101,7 @@ def test_a_numeric_label_that_is_missing_lies_in_no_bin(
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-@pytest.mark.parametrize(
-    "labels", [["01", "02"], ["NA", "EU"], ["true", "false"], ["1e3", "1000"], ["0", "1"], ["nan", "null"]]
-)
+@pytest.mark.parametrize("labels", LABELS)
 def test_a_label_is_what_the_file_writes(
     tmp_path: Path, config_of: ConfigOf, suffix: str, labels: list[str], write: Write
 ) -> None:

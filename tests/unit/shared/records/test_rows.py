@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused, Write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.config.run import RunConfig
 from shared.records.encoding import CHUNK
 from shared.records.read import read_records
 from shared.records.types import whole
 
-Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 ROWS: Sequence[dict[str, Any]] = [
     {"text": "I can't sleep, since Monday", "label": "yes"},
     {"text": 'She said "no"\nand left', "label": "no"},
     {"text": "Größe \N{SNOWMAN} 12", "label": "yes"},
 ]
-
-
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
-    for suffix in (".csv", ".jsonl"):
-        path = write(tmp_path / f"n{suffix}", ROWS)
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-        assert [record.label for record in read_records(path, config_of())] == ["yes", "no", "yes"]
 
 
 def jsonl(*lines: str) -> bytes:
@@ -51,11 +41,6 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "no suffix": ("records", MARKER.encode(), "unknown format"),
     "a binary csv": ("n.csv", b"text,label\n" + MARKER.encode() + b"\x00,no\n", "line 2: a NUL"),
     "a binary jsonl": ("n.jsonl", GOOD.encode() + b"\x00", "line 1: a NUL"),
-    "latin-1 text": (
-        "n.csv",
-        b"text,label\n" + MARKER.encode() + b" caf\xe9 au lait,no\n",
-        "line 2: not UTF-8, perhaps Windows-1252",
-    ),
     "a cut character at the end": ("n.jsonl", GOOD.encode() + b"\xe2\x82", "not UTF-8"),
     "a cut character of utf-16": ("n.csv", f"text,label\n{MARKER},no\n".encode("utf-16")[:-1], "say UTF-16, and others"),
     "a truncated line": ("n.jsonl", jsonl(GOOD, GOOD[:-8]), "line 2"),
@@ -83,16 +68,6 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     ),
     "a row with fewer cells": ("n.csv", f"text,label\n{MARKER},no\n{MARKER}\n".encode(), "line 3, record 2: has 1 cells"),
     "a column twice": ("n.csv", f"text,label,text\n{MARKER},no,{MARKER}\n".encode(), "columns 1 and 3 have the same name"),
-    "a comma in each text": (
-        "n.csv",
-        b"text,label\nDr E wrote that it hurts, please call,no\n",
-        "line 2, record 1: has 3 cells",
-    ),
-    "marks escaped by backslashes": (
-        "n.csv",
-        f'text,label\n"She said \\"{MARKER}, yes\\"",no\n'.encode(),
-        "begins in line 2",
-    ),
     "an open quotation mark": ("n.csv", f'text,label\nx,no\n"{MARKER},no\n{MARKER},no\n'.encode(), "begins in line 3"),
     "a mark within a cell": ("n.csv", f'text,label\n"{MARKER}" {MARKER},no\n'.encode(), "begins in line 2"),
     "a list with another value": (

@@ -1,21 +1,17 @@
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused, Write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config.run import RunConfig
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Record, Span, canonical, content, origin
 
-Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 ADVERSARY = {"column": "sex", "groups": ["f", "m"]}
 

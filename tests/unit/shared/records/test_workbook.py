@@ -1,17 +1,13 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Refused, Write
 
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops import extras
 from shared.records.read import read_records
 
-Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
-Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"
 HEAD = ["text", "label"]
 pytest.importorskip("python_calamine", reason="the extra 'excel' is not installed")

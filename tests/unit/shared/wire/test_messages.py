@@ -300,6 +300,16 @@ def test_an_array_in_another_encoding_is_refused() -> None:
         TrainReply.from_record(with_array(array))
 
 
+@pytest.mark.parametrize("wrong", [np.zeros((5, 1), np.uint32), np.zeros((), np.uint32), np.zeros(5, np.float32)], ids=repr)
+def test_a_masked_sum_is_one_row_of_whole_numbers(wrong: np.ndarray) -> None:  # type: ignore[type-arg]
+    reply = MaskedReply("run", 2, "nonce", "north", np.arange(5, dtype=np.uint32))
+    record = reply.to_record()
+    assert np.array_equal(MaskedReply.from_record(record).vector, reply.vector)
+    record["masked"] = ArrayRecord({"masked": Array(wrong)})
+    with pytest.raises(MessageError):
+        MaskedReply.from_record(record)
+
+
 def changed_header(order: TrainOrder, **changes: Any) -> RecordDict:
     record = order.to_record()
     record["header"] = ConfigRecord({**record["header"], **changes})
@@ -311,11 +321,6 @@ def test_an_order_whose_config_was_changed_is_refused(order: TrainOrder) -> None
     tree["privacy"]["epsilon"] = 99.0
     with pytest.raises(MessageError, match="digest"):
         TrainOrder.from_record(changed_header(order, config=json.dumps(tree)))
-
-
-def test_an_order_with_another_digest_is_refused(order: TrainOrder) -> None:
-    with pytest.raises(MessageError, match="digest"):
-        TrainOrder.from_record(changed_header(order, config_digest="0" * 64))
 
 
 @pytest.mark.parametrize("config", ["", "{", "[]", "null", '{"task": {"name": "classification"}}'])
@@ -338,11 +343,6 @@ def test_an_order_is_no_reply_and_a_reply_is_no_order(order: TrainOrder) -> None
         TrainOrder.from_record(REPLY.to_record())
 
 
-def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: ConfigOf) -> None:
-    other = replace(order, config=config_of({"run.seed": 1}))
-    assert order.to_record()["header"]["config_digest"] != other.to_record()["header"]["config_digest"]
-
-
 @pytest.mark.parametrize("change", [{"run_id": "../run"}, {"version": "0.1.0\n"}, {"cohort": True}, {"cohort": "3"}])
 def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, change: dict[str, Any]) -> None:
     with pytest.raises(MessageError, match="order: "):
@@ -352,9 +352,7 @@ def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, ch
 @pytest.mark.parametrize(
     "head", [ChainHead(5, "Mrs Miller has a cough"), ChainHead(5, "E" * 64), ChainHead(5, "e" * 65), ChainHead(-1, "")]
 )
-def test_the_end_of_a_ledger_has_no_room_for_text(head: ChainHead) -> None:
-    with pytest.raises(MessageError, match="does not end with a hash of 64 hexadecimal digits"):
-        TrainReply.from_record(replace(REPLY, ledger=head).to_record())
+def test_the_end_of_a_ledger_beside_a_masked_sum_has_no_room_for_text(head: ChainHead) -> None:
     reply = MaskedReply("run", 2, "nonce", "north", np.zeros(3, np.uint32), head)
     with pytest.raises(MessageError, match="does not end with a hash of 64 hexadecimal digits"):
         MaskedReply.from_record(reply.to_record())
