@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a run: the same at a site that takes the steps and at a server that does."""
+"""Compute the learning rate over the steps of a run: the same at a site that takes the steps and at a server that does."""
 
 import math
 

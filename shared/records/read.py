@@ -231,5 +231,5 @@ def _spans(row: Row, column: str, where: str) -> tuple[Span, ...]:
 def _parsed_spans(value: Any) -> tuple[Span, ...] | None:
     try:
         return tuple(Span(str(item["label"]), int(item["start"]), int(item["end"])) for item in value or ())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # the last for a start or an end that is infinite
         return None

@@ -1,4 +1,4 @@
-"""The adapter that a run publishes: PEFT's files, a head if there is one, and the run's config."""
+"""Write and load the adapter folder that a run publishes: PEFT's files, a head if there is one, and the run's config."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The server's hash chain of committed rounds: each link binds an adapter to the replies in it and to all sites' ledgers.
+"""Extend the server's hash chain of committed rounds; a link binds an adapter, the replies in it and all sites' ledgers.
 
 The server extends the chain; each site recomputes the chain from a run's report, and compares it with its own ledger.
 """

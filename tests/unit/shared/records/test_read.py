@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,9 @@ def test_labels_outside_every_bin_leave_no_usable_record(
     assert "no usable record" in refused(path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 1.0}]}))
 
 
-@pytest.mark.parametrize("spans", [MARKER, [[1, 2]], [{"label": "X"}], [{"label": "X", "start": MARKER, "end": 2}], 3])
+@pytest.mark.parametrize(
+    "spans", [MARKER, [[1, 2]], [{"label": "X"}], *([{"label": "X", "start": s, "end": 2}] for s in (MARKER, math.inf)), 3]
+)
 def test_spans_of_another_form_are_refused(
     tmp_path: Path, config_of: ConfigOf, spans: Any, write: Write, refused: Refused
 ) -> None:
