@@ -45,7 +45,7 @@ def workbook_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
 
 
 def _sheet(path: Path, wanted: Collection[str]) -> tuple[int, Sequence[Sequence[Any]]]:
-    """Return the number of the header's line and the rows of the one sheet with wanted columns, all as wide as the header."""
+    """Return the number of the header's line and the rows of the one sheet with wanted columns, each as wide as that."""
     require(f"{path}: an Excel workbook", "excel", "save it as 'CSV UTF-8'")
     from python_calamine import CalamineError, CalamineWorkbook
 
