@@ -6,20 +6,7 @@ from shared.config.training import TrainingSection
 
 
 def schedule(step: int, training: TrainingSection) -> float:
-    """Return the factor of the learning rate at a step: linear warm-up, then the schedule of the config.
-
-    Parameters
-    ----------
-    step
-        Number of the step in the whole run, from 0.
-    training
-        Section with the schedule.
-
-    Returns
-    -------
-    float
-        Factor from 0 to 1.
-    """
+    """Return the factor of the learning rate, 0 to 1, at a step of the run, from 0: linear warm-up, then the schedule."""
     total = training.rounds * training.steps
     warmup = training.warmup * total
     if step < warmup:

@@ -23,30 +23,12 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Return a numpy generator for the stream with these names.
-
-    Parameters
-    ----------
-    seed
-        Seed of the run.
-    names : str or int
-        Names of the stream.
-    """
+    """Return a numpy generator for the stream with these names."""
     return np.random.default_rng(derive(seed, *names))
 
 
 def signs(shape: tuple[int, ...], seed: int, *names: str | int) -> npt.NDArray[np.float32]:
-    """Return an array of +1 and -1 from SHAKE-256, identical on every platform and library version.
-
-    Parameters
-    ----------
-    shape
-        Shape of the array.
-    seed
-        Seed of the run.
-    names : str or int
-        Names of the stream.
-    """
+    """Return an array of +1 and -1 for the stream with these names, the same on every platform (SHAKE-256)."""
     count = int(np.prod(shape))
     text = "/".join(str(part) for part in (seed, *names))
     raw = hashlib.shake_256(text.encode()).digest((count + 7) // 8)

@@ -49,28 +49,12 @@ def widened(state: AdapterState, spec: Spec) -> AdapterState:
 
 
 def shapes_at(shapes: Mapping[str, tuple[int, ...]], rank: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the same adapter with another number of columns in each B.
-
-    Parameters
-    ----------
-    shapes
-        Shape of each tensor, by name.
-    rank
-        Columns of each B.
-    """
+    """Return the shapes of the same adapter with another number of columns in each B."""
     return {name: (*shape[:1], rank) if COLUMNS.search(name) else shape for name, shape in shapes.items()}
 
 
 def is_part(spec: Spec, whole: Spec) -> bool:
-    """Return whether a delta has the tensors of an adapter with some of its first columns of B, the same number in each.
-
-    Parameters
-    ----------
-    spec
-        Names and shapes of the delta.
-    whole
-        Names and shapes of the adapter.
-    """
+    """Return whether a delta has the tensors of an adapter with some of its first columns of B, the same number in each."""
     rank = _columns(spec)
     return 1 <= rank <= _columns(whole) and spec == tuple(shapes_at(dict(whole), rank).items())
 

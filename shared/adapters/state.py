@@ -59,11 +59,6 @@ class AdapterState:
     def add(self, delta: "AdapterState") -> "AdapterState":
         """Return this state plus a delta.
 
-        Parameters
-        ----------
-        delta
-            A state of the same spec.
-
         Raises
         ------
         ModelError
@@ -73,11 +68,6 @@ class AdapterState:
 
     def minus(self, before: "AdapterState") -> "AdapterState":
         """Return the delta from another state to this one.
-
-        Parameters
-        ----------
-        before
-            A state of the same spec.
 
         Raises
         ------
@@ -92,12 +82,7 @@ class AdapterState:
         return AdapterState({name: operation(array, other.arrays[name]) for name, array in self.arrays.items()})
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file.
-
-        Parameters
-        ----------
-        path
-            The file, which is replaced if it exists.
+        """Write a safetensors file, or replace it.
 
         Raises
         ------

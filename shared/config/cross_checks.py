@@ -11,11 +11,6 @@ if TYPE_CHECKING:
 def refuse_unfit_sections(run: "RunConfig") -> None:
     """Refuse a run in which two sections do not fit each other.
 
-    Parameters
-    ----------
-    run
-        The run, whose sections are each valid.
-
     Raises
     ------
     ValueError

@@ -105,15 +105,7 @@ class EvaluationSection(Section):
         return self
 
     def is_due(self, number: int, rounds: int) -> bool:
-        """Return whether the model is evaluated after a round.
-
-        Parameters
-        ----------
-        number
-            Number of the round, from 1.
-        rounds
-            Number of rounds of the run.
-        """
+        """Return whether the model is evaluated after a round, counted from 1, of a run with this many rounds."""
         return number % self.every == 0 or number == rounds
 
 

@@ -157,16 +157,5 @@ class PrivacySection(Section):
         return self.trust if self.enabled else None
 
     def delta_at(self, declared_size: int) -> float:
-        """Return the delta of the guarantee at a site of this public size.
-
-        Parameters
-        ----------
-        declared_size
-            Public number of privacy units (records, persons or sites).
-
-        Returns
-        -------
-        float
-            ``target_delta`` if set, else ``default_delta(declared_size)``.
-        """
+        """Return the delta for a public number of privacy units: ``target_delta`` if set, else ``default_delta``."""
         return default_delta(declared_size) if self.target_delta is None else self.target_delta

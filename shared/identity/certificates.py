@@ -104,24 +104,12 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """Return the certificate as PEM.
-
-    Parameters
-    ----------
-    certificate
-        Certificate to write.
-    """
+    """Return the certificate as PEM."""
     return certificate.public_bytes(Encoding.PEM)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key as unencrypted PKCS #8 in PEM format.
-
-    Parameters
-    ----------
-    key
-        Private key to write.
-    """
+    """Return a private key as unencrypted PKCS #8 in PEM format."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -171,20 +159,7 @@ def hosts_of(certificate: x509.Certificate) -> set[str]:
 
 
 def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
-    """Check that a certificate is valid now and in 30 days.
-
-    Parameters
-    ----------
-    path
-        File of the certificate, named in the messages.
-    certificate
-        The certificate to check.
-
-    Returns
-    -------
-    list[Flaw]
-        The flaws found; empty if there are none.
-    """
+    """Return the flaw of a certificate that is not valid now, or not in 30 days; an empty list if there is none."""
     now = datetime.datetime.now(datetime.UTC)
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < start:
@@ -195,20 +170,7 @@ def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
 
 def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
-    """Check that a certificate may sign others, and its dates.
-
-    Parameters
-    ----------
-    path
-        File of the certificate, named in the messages.
-    certificate
-        The certificate to check.
-
-    Returns
-    -------
-    list[Flaw]
-        The flaws found; empty if there are none.
-    """
+    """Return the flaws of an authority's certificate: that it may not sign others, or its dates."""
     try:
         may_sign = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -219,22 +181,7 @@ def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
 
 def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certificate) -> list[Flaw]:
-    """Check that a certificate was signed by the authority.
-
-    Parameters
-    ----------
-    path
-        File of the certificate, named in the messages.
-    certificate
-        The server's certificate.
-    issuer
-        The certificate of the authority.
-
-    Returns
-    -------
-    list[Flaw]
-        The flaws found; empty if there are none.
-    """
+    """Return the flaw of a certificate that was not signed by the issuer; an empty list if it was."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
@@ -243,14 +190,6 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
 
 
 def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Tell whether a private key belongs to the certificate.
-
-    Parameters
-    ----------
-    certificate
-        Certificate to compare.
-    key
-        Private key to compare.
-    """
+    """Tell whether a private key belongs to the certificate."""
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*kind) == key.public_key().public_bytes(*kind)

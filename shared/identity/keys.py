@@ -64,17 +64,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Generate a site's private key and write it to a new file of mode 0600.
-
-    Parameters
-    ----------
-    path
-        File to create.
-
-    Returns
-    -------
-    ec.EllipticCurvePrivateKey
-        The private key.
+    """Generate a site's private key, write it to a new file of mode 0600, and return it.
 
     Raises
     ------

@@ -31,19 +31,7 @@ def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def signed_headers(key: ec.EllipticCurvePrivateKey, site_id: str, method: str, path: str, body: bytes) -> dict[str, str]:
-    """Return the headers that prove who makes a request.
-
-    Parameters
-    ----------
-    key
-        Private key of the site.
-    site_id
-        Name of the site.
-    method, path : str
-        Method and path of the request.
-    body
-        Body of the request.
-    """
+    """Return the headers that prove which site makes a request, signed with the site's private key."""
     digest, moment, nonce = hashlib.sha256(body).hexdigest(), f"{time.time():.3f}", secrets.token_hex(NONCE_BYTES)
     signature = key.sign(_text(method, path, site_id, digest, moment, nonce), ec.ECDSA(SHA256()))
     public = base64.b64encode(public_bytes(key.public_key())).decode()
@@ -92,15 +80,7 @@ class Claim:
         return abs(now - float(self.moment)) < WINDOW
 
     def is_signed(self, key: ec.EllipticCurvePublicKey, method: str, path: str) -> bool:
-        """Return whether the owner of a key made this request, with a body of this digest.
-
-        Parameters
-        ----------
-        key
-            Public key of the site.
-        method, path : str
-            Method and path of the request.
-        """
+        """Return whether the owner of a site's public key made this request, with a body of this digest."""
         text = _text(method, path, self.site_id, self.digest, self.moment, self.nonce)
         try:
             key.verify(self.signature, text, ec.ECDSA(SHA256()))

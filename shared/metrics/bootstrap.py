@@ -50,13 +50,7 @@ class Sums:
         return interval_of(self.resampled(draws(len(self.rows), resamples, seed)), confidence)
 
     def resampled(self, chosen: Sequence[Ints]) -> Floats:
-        """Return the metric over all records, then over each resample, (1 + resamples,).
-
-        Parameters
-        ----------
-        chosen
-            Indices of the records of each resample, (N,) each.
-        """
+        """Return the metric over all records, then over each resample of chosen indices, (1 + resamples,)."""
         return self.measure(np.stack([self.rows.sum(axis=0), *(self.rows[each].sum(axis=0) for each in chosen)]))
 
 

@@ -63,15 +63,7 @@ def confusion(truth: Ints, predicted: Ints, classes: int) -> Ints:
 
 
 def present_f1(truth: Ints, predicted: Ints) -> float:
-    """Return macro F1 over the classes that occur among the true or the predicted ones, as scikit-learn computes it.
-
-    Parameters
-    ----------
-    truth
-        The true class of each record, (N,).
-    predicted
-        The predicted class of each record, (N,).
-    """
+    """Return macro F1 over the classes that occur among the true or the predicted ones, (N,) both, as scikit-learn does."""
     present, both = np.unique(np.concatenate((truth, predicted)), return_inverse=True)
     matrix = confusion(both[: len(truth)], both[len(truth) :], len(present))
     return float(_macro_f1(matrix[None].astype(np.float64))[0])

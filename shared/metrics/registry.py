@@ -48,11 +48,5 @@ METRICS: Mapping[str, Metric] = {
 
 
 def measure(name: str) -> Metric:
-    """Return the entry of a metric, or a plain entry for a metric that is not registered.
-
-    Parameters
-    ----------
-    name
-        The key of the metric in a report, such as ``macro_f1``.
-    """
+    """Return the entry of a metric by its key in a report, such as ``macro_f1``; a plain entry if it is not registered."""
     return METRICS.get(name) or Metric(name.replace("_", " "))

@@ -29,13 +29,7 @@ class Layout:
 
     @classmethod
     def even(cls, shape: torch.Size) -> "Layout":
-        """Describe an ordinary batch of shape (n, ..., d) as one group of n records.
-
-        Parameters
-        ----------
-        shape
-            Shape of the input of a layer.
-        """
+        """Describe an ordinary batch of shape (n, ..., d) as one group of n records."""
         return cls(((shape[0], math.prod(shape[1:-1])),))
 
     @classmethod
@@ -63,11 +57,6 @@ class Layout:
         """Split rows (T, d) into one tensor (records, positions, d) per group.
 
         On devices where many small products are slow (all but CPUs), return one tensor padded with 0 instead.
-
-        Parameters
-        ----------
-        rows : tensor (T, d)
-            Values at all positions.
         """
         if self.place is not None and self.place.in_one_piece:
             return [self.place.unpack(rows)]
@@ -75,26 +64,14 @@ class Layout:
         return [part.view(*run, rows.shape[-1]) for part, run in zip(parts, self.runs, strict=True)]
 
     def joined(self, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Join per-record values of all pieces, each (records, ...), into one tensor (n, ...) in the order of the batch.
-
-        Parameters
-        ----------
-        pieces : sequence of tensors (records, ...)
-            Values in the order in which ``cut`` returns the pieces.
-        """
+        """Join per-record values of the pieces of ``cut``, (records, ...) each, to one tensor (n, ...) as in the batch."""
         values = pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))
         if self.place is None or self.place.in_one_piece or self.place.turn is None:
             return values
         return values[self.place.turn]
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """Repeat the value of each record at all of its positions: from (n,) to (T,).
-
-        Parameters
-        ----------
-        values : tensor (n,)
-            One value per record, in the order of the batch.
-        """
+        """Repeat the value of each record at all of its positions: from (n,) to (T,)."""
         if self.place is None:
             return values.repeat_interleave(self.runs[0][1])
         return values[self.place.positions // self.place.width]

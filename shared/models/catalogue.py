@@ -166,11 +166,6 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
 def refuse_unknown(name: str) -> None:
     """Refuse a name that is no model of the catalogue, no folder and no hub id; nothing is loaded.
 
-    Parameters
-    ----------
-    name
-        ``model.name`` of a config.
-
     Raises
     ------
     ModelError
@@ -184,18 +179,7 @@ def refuse_unknown(name: str) -> None:
 
 
 def pinned_digest(section: ModelSection) -> str | None:
-    """Return the SHA-256 that a model's weights must have.
-
-    Parameters
-    ----------
-    section
-        Configuration of the base model.
-
-    Returns
-    -------
-    str | None
-        64 hexadecimal digits: the digest in the config, else the catalogue's; None if neither has one.
-    """
+    """Return the SHA-256 that a model's weights must have: the config's, else the catalogue's; None if neither has one."""
     if section.sha256 is None and section.name in CATALOGUE:
         return CATALOGUE[section.name].sha256
     return section.sha256

@@ -19,11 +19,6 @@ def dequantised(files: ModelFiles) -> Path:
 
     The copy has a folder of its own next to the model's, to which no file may be added.
 
-    Parameters
-    ----------
-    files
-        The verified files of a GGUF model.
-
     Raises
     ------
     ModelError

@@ -6,20 +6,7 @@ from shared.errors import ConfigError
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a CPU tensor to a device; to a CUDA device asynchronously, through pinned memory.
-
-    Parameters
-    ----------
-    tensor
-        Values in the memory of the CPU.
-    device
-        Where the model computes.
-
-    Returns
-    -------
-    torch.Tensor
-        The copy, or the tensor itself if it is there already.
-    """
+    """Copy a CPU tensor to a device, if it is another one; to a CUDA device asynchronously, through pinned memory."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 

@@ -47,16 +47,6 @@ class ModelFiles:
 def locate(section: ModelSection) -> ModelFiles:
     """Find and verify the base model that a config names; download it first if needed.
 
-    Parameters
-    ----------
-    section
-        Configuration of the base model.
-
-    Returns
-    -------
-    ModelFiles
-        The verified files.
-
     Raises
     ------
     ModelError
@@ -79,11 +69,6 @@ def locate(section: ModelSection) -> ModelFiles:
 
 def in_catalogue(name: str) -> ModelFiles:
     """Return the files of a model of the catalogue; download it first if needed.
-
-    Parameters
-    ----------
-    name
-        The model's name in the catalogue.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def _cpu_multiplies_bfloat16() -> bool:
 
 
 def load(section: ModelSection, kind: Kind) -> LoadedModel:
-    """Load a base model and its tokenizer, frozen, on the device and in the dtype of the config.
+    """Load a base model and its tokenizer on the device and in the dtype of the config; no parameter is trainable.
 
     Parameters
     ----------
@@ -106,11 +106,6 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
         Configuration of the base model.
     kind
         ``encoder`` for embeddings, ``causal`` for a language model that generates text.
-
-    Returns
-    -------
-    LoadedModel
-        The model in evaluation-ready form: no parameter is trainable, and its own dropout is off.
 
     Raises
     ------
@@ -159,18 +154,6 @@ def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) ->
 
 def outline(section: ModelSection, kind: Kind) -> LoadedModel:
     """Build the base model without weights, on the meta device, to count parameters and memory.
-
-    Parameters
-    ----------
-    section
-        Configuration of the base model.
-    kind
-        ``encoder`` or ``causal``.
-
-    Returns
-    -------
-    LoadedModel
-        The model with shapes but no values.
 
     Raises
     ------

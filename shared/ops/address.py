@@ -30,13 +30,7 @@ def parsed(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself.
-
-    Parameters
-    ----------
-    host
-        Host name or IP address, without brackets.
-    """
+    """Tell whether a host, a name or an IP address without brackets, is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -41,15 +41,7 @@ class EventPrinter:
     structured: bool = False
 
     def print_event(self, kind: str, fields: Mapping[str, Value]) -> None:
-        """Print one event.
-
-        Parameters
-        ----------
-        kind
-            Name of the event.
-        fields
-            Values of the event.
-        """
+        """Print one event."""
         sys.stderr.write(self.line(kind, fields, time.time()) + "\n")
         sys.stderr.flush()
 

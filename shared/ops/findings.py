@@ -28,13 +28,7 @@ def write_findings(folder: Path, name: str, found: Mapping[str, Any]) -> Mapping
 
 
 def read_findings(folder: Path) -> dict[str, Any]:
-    """Return what audits of a run have found so far, by name; an unreadable file counts as missing.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    """
+    """Return what audits of a run have found so far, by name; an unreadable file counts as missing."""
     found = {}
     for name in NAMES:
         try:

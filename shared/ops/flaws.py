@@ -22,13 +22,7 @@ class Flaw:
 
     @classmethod
     def of(cls, error: HushtuneError) -> Self:
-        """Make a flaw from an error whose message has the form ``PATH: WHAT; REMEDY``.
-
-        Parameters
-        ----------
-        error
-            Error about one file.
-        """
+        """Make a flaw from an error whose message has the form ``PATH: WHAT; REMEDY``."""
         path, _, rest = str(error).partition(": ")
         what, _, remedy = rest.partition("; ")
         return cls(Path(path), what, remedy or "correct it in an editor")

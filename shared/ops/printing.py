@@ -26,13 +26,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines inst
 def load(config: Path, overrides: list[str] | None) -> "RunConfig":
     """Read a run's config file and apply the overrides of the command line.
 
-    Parameters
-    ----------
-    config
-        TOML file.
-    overrides
-        Texts such as ``training.rounds=5``.
-
     Raises
     ------
     ConfigError

@@ -11,13 +11,7 @@ EVERY = 30.0  # seconds between two lines of a log
 
 
 def silent(stage: str, total: int) -> Advance:
-    """Begin a stage and show nothing.
-
-    Parameters
-    ----------
-    stage, total
-        The stage's code name, and its number of units.
-    """
+    """Begin a stage and show nothing."""
     return _nothing
 
 

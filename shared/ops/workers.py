@@ -25,13 +25,7 @@ class Broken:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return the message of one of our own errors, and only the class of any other, whose message may quote a text.
-
-        Parameters
-        ----------
-        error
-            What ended the work.
-        """
+        """Return the message of one of our own errors, and only the class of any other, whose message may quote a text."""
         return cls(str(error) if isinstance(error, HushtuneError) else type(error).__name__)
 
 

@@ -40,15 +40,7 @@ class Table:
 
 
 def table_of(path: Path, encoding: str, wanted: Collection[str]) -> Table:
-    """Return the delimiter and the columns of a delimited file; of its rows only the header is read.
-
-    Parameters
-    ----------
-    path, encoding
-        The file and its encoding.
-    wanted
-        Names of columns that the file should have.
-    """
+    """Return the delimiter and columns of a delimited file that should have the wanted columns; only its header is read."""
     with path.open(encoding=encoding, newline="") as stream:
         named = NAMED.fullmatch(stream.readline(16))
     tables = [_table(path, encoding, delimiter, 1 if named else 0) for delimiter in (named[1] if named else DELIMITERS)]
@@ -69,14 +61,7 @@ def _table(path: Path, encoding: str, delimiter: str, skipped: int) -> Table:
 
 
 def delimited_rows(path: Path, encoding: str, wanted: Collection[str]) -> Iterator[Row]:
-    """Yield the rows of a delimited file (RFC 4180); an empty cell is an empty text.
-
-    Parameters
-    ----------
-    path, encoding
-        The file and its encoding.
-    wanted
-        The columns that are needed.
+    """Yield the rows of a delimited file (RFC 4180) that should have the wanted columns; an empty cell is an empty text.
 
     Raises
     ------

@@ -49,13 +49,7 @@ def encoding_of(path: Path) -> str:
 
 
 def announced(start: bytes) -> str:
-    """Return the encoding that the first four bytes of a file announce; UTF-8 if they announce none.
-
-    Parameters
-    ----------
-    start
-        The first four bytes.
-    """
+    """Return the encoding that the first four bytes of a file announce; UTF-8 if they announce none."""
     marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
     if marked:
         return marked

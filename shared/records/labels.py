@@ -15,13 +15,6 @@ MOST = 1000  # with more different values, the column is probably a text
 def read_labels(path: Path, column: str) -> list[str]:
     """Return the different labels, or labels of tags, in a column of a file that may be published, sorted.
 
-    Parameters
-    ----------
-    path
-        The file.
-    column
-        Its column of labels, or of lists of tags.
-
     Raises
     ------
     DataError

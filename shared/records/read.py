@@ -62,13 +62,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, first: in
 
 
 def mapped_columns(config: RunConfig) -> frozenset[str]:
-    """Return the columns that the config names; no other column is read.
-
-    Parameters
-    ----------
-    config
-        The run's config with the site's own columns.
-    """
+    """Return the columns that the config, with the site's own columns, names; no other column is read."""
     columns = config.data.columns
     others = (columns.label, columns.tags, config.group_column)
     return frozenset([*needed_columns(config, labelled=False), *(name for name in others if name)])

@@ -17,15 +17,7 @@ class Edit:
 
 
 def applied(text: str, edits: Sequence[Edit]) -> str:
-    """Return the text after some edits.
-
-    Parameters
-    ----------
-    text
-        The text before the edits.
-    edits
-        Disjoint edits in reading order.
-    """
+    """Return the text after some disjoint edits in reading order."""
     parts, end = [], 0
     for edit in edits:
         parts += [text[end : edit.start], edit.value]

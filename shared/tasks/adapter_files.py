@@ -76,11 +76,6 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
 def read_config(folder: Path) -> RunConfig:
     """Read the config of the run that an adapter folder comes from.
 
-    Parameters
-    ----------
-    folder
-        The adapter folder of a finished run.
-
     Raises
     ------
     ModelError

@@ -238,13 +238,7 @@ class Learner:
     memory_share: float = 1.0
 
     def tokens(self, training: TrainingSection) -> int:
-        """Return the number of tokens to compute at once: the config's number, or as many as fit the free memory.
-
-        Parameters
-        ----------
-        training
-            The run's ``training`` section.
-        """
+        """Return the number of tokens to compute at once: the config's number, or as many as fit the free memory."""
         wanted = training.micro_batch_tokens
         if wanted != "auto":
             return wanted
@@ -265,24 +259,12 @@ class Learner:
         return self.may_pack and packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
-        """Return examples as one padded batch on the model's device.
-
-        Parameters
-        ----------
-        examples
-            One or more encoded records.
-        """
+        """Return examples as one padded batch on the model's device."""
         return collate(examples, self.base.tokenizer.pad_token_id or 0, self.base.device)
 
     @contextmanager
     def batch(self, examples: Sequence[Example]) -> Iterator[Batch]:
-        """Yield examples as one batch; inside the block the model computes them without padding if it can.
-
-        Parameters
-        ----------
-        examples
-            One or more encoded records.
-        """
+        """Yield examples as one batch; inside the block the model computes them without padding if it can."""
         network = self.base.network.base_model
         with packed(network, [len(example) for example in examples]) if self.packs else nullcontext():
             yield self.padded(examples)

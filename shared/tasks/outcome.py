@@ -16,7 +16,8 @@ class Outcome(ABC):
     """Results of a model on N examples, from which metrics and their intervals are computed.
 
     A subclass has one array for each kind of result, whose first axis is the N examples, or None instead of the array.
-    ``labels`` are the run's labels, for a task that has labels.
+    ``labels`` are the run's labels, for a task that has labels. In all methods, ``resamples`` is the number of bootstrap
+    resamples, ``confidence`` the coverage of their intervals, 0.5 to 1, and ``seed`` the seed of the resamples.
     """
 
     labels: tuple[str, ...] = ()
@@ -32,17 +33,7 @@ class Outcome(ABC):
         """Return how wrong the model is on each example, (N,); more is worse."""
 
     def metrics(self, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Return all metrics with bootstrap intervals, the primary metric first.
-
-        Parameters
-        ----------
-        resamples
-            Number of bootstrap resamples.
-        confidence
-            Coverage of the intervals, 0.5 to 1.
-        seed
-            Seed of the resamples.
-        """
+        """Return all metrics with bootstrap intervals, the primary metric first."""
         sums = self.primary()
         return {sums.name: sums.interval(resamples, confidence, seed)}
 
@@ -56,17 +47,7 @@ class Outcome(ABC):
         return None
 
     def breakdown(self, resamples: int, confidence: float, seed: int) -> dict[str, Any] | None:
-        """Return scores by label as plain values for the report; None for a task without labels.
-
-        Parameters
-        ----------
-        resamples
-            Number of bootstrap resamples.
-        confidence
-            Coverage of the intervals, 0.5 to 1.
-        seed
-            Seed of the resamples.
-        """
+        """Return scores by label as plain values for the report; None for a task without labels."""
         return None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

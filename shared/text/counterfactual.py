@@ -56,13 +56,6 @@ def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
     """Return two versions of a record: unchanged and with the other gender, or with the names of two groups.
 
     All fields change together, so that a response speaks of the same person as its instruction.
-
-    Parameters
-    ----------
-    record
-        A scrubbed record.
-    swap
-        The kind of change.
     """
     if swap == "gender":
         return record, _rewritten(record, with_other_gender)

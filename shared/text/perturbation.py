@@ -19,26 +19,12 @@ Noise = Callable[[list[str], float, random.Random], list[str]]
 
 
 def input_text(record: Record) -> str:
-    """Return the input of a record: its text, or its instruction.
-
-    Parameters
-    ----------
-    record
-        A scrubbed record of any task.
-    """
+    """Return the input of a record: its text, or its instruction."""
     return next(text for name, text in record.fields.items() if name in NOISED)
 
 
 def reworded(record: Record, wording: str) -> Record:
-    """Return the record with another wording of its text or instruction.
-
-    Parameters
-    ----------
-    record
-        A scrubbed record.
-    wording
-        The new text.
-    """
+    """Return the record with another wording of its text or instruction."""
     return replace(record, fields={name: wording if name in NOISED else text for name, text in record.fields.items()})
 
 

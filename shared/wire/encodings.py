@@ -126,28 +126,12 @@ REPLIES: Mapping[EncodingName, Form] = {"float32": FULL, "int8": BLOCKS, "int4":
 
 
 def as_replied(delta: AdapterState, encoding: EncodingName) -> AdapterState:
-    """Return a delta as the server will decode it; sending this delta changes no bit of it.
-
-    Parameters
-    ----------
-    delta
-        The delta of a round, after the noise.
-    encoding
-        Encoding of the run.
-    """
+    """Return a delta as the server will decode it; sending this delta changes no bit of it."""
     return _through(REPLIES[encoding], delta)
 
 
 def as_ordered(adapter: AdapterState, encoding: EncodingName) -> AdapterState:
-    """Return an adapter as a site decodes it from an order; the server itself keeps the exact adapter.
-
-    Parameters
-    ----------
-    adapter
-        The adapter at the start of a round.
-    encoding
-        Encoding of the run.
-    """
+    """Return an adapter as a site decodes it from an order; the server itself keeps the exact adapter."""
     return _through(ORDERS[encoding], adapter)
 
 

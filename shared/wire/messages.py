@@ -170,11 +170,6 @@ class TrainOrder:
     def from_record(cls, record: RecordDict) -> Self:
         """Parse an order.
 
-        Parameters
-        ----------
-        record
-            Message of Flower.
-
         Raises
         ------
         MessageError
@@ -248,11 +243,6 @@ class TrainReply:
     @classmethod
     def from_record(cls, record: RecordDict) -> Self:
         """Parse a reply.
-
-        Parameters
-        ----------
-        record
-            Message of Flower.
 
         Raises
         ------

@@ -21,29 +21,12 @@ ARRAY = re.compile(r"([A-Za-z0-9_.-]{1,200})=((?:[0-9]{1,10}(?:x[0-9]{1,10}){0,7
 
 
 def spec_text(spec: Spec) -> str:
-    """Return names and shapes as one text.
-
-    Parameters
-    ----------
-    spec
-        Names and shapes in order.
-    """
+    """Return names and shapes as one text."""
     return ";".join(f"{name}={'x'.join(map(str, shape))}" for name, shape in spec)
 
 
 def packed(state: AdapterState) -> npt.NDArray[np.float32]:
-    """Return all numbers of an adapter, in the order of its names.
-
-    Parameters
-    ----------
-    state
-        The adapter, or a delta.
-
-    Returns
-    -------
-    array (number of parameters,)
-        The numbers.
-    """
+    """Return all numbers of an adapter or a delta, (number of parameters,), in the order of its names."""
     # Numbers of another dtype are not cast, so that the receiver refuses them.
     flat = [np.asarray(array).reshape(-1) for array in state.arrays.values()]
     return np.concatenate(flat) if flat else np.zeros(0, dtype=np.float32)

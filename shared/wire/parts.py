@@ -122,11 +122,6 @@ def packets(contents: Iterable[bytes]) -> Iterator[bytes]:
 def unpacked_parts(body: bytes) -> Mapping[str, bytes]:
     """Return the parts that a body carries by name, which is the SHA-256 of the part.
 
-    Parameters
-    ----------
-    body
-        Body made by ``packets``.
-
     Raises
     ------
     MessageError
