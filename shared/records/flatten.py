@@ -10,7 +10,7 @@ MIDNIGHT = datetime.time()
 MISSING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil"})  # as pandas, R, SQL and Excel write it
 
 
-def plain(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return one value as text, the same for every file format and column type.
 
     A whole number has no decimal point, ``true`` and ``false`` are in small letters, and a date at midnight has no time of
@@ -48,9 +48,9 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for child in value:
             yield from leaves(child, name)
     elif not is_missing(value) and not isinstance(value, bytes):
-        yield name, plain(value)
+        yield name, as_text(value)
 
 
-def written(value: Any) -> str:
+def nested_as_text(value: Any) -> str:
     """Return an object or list as text, such as ``contact name: Jo``; the names are scrubbed too."""
     return "\n".join(f"{name}: {leaf}" if name else leaf for name, leaf in leaves(value))

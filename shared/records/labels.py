@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DataError
-from shared.records.flatten import plain, says_missing
+from shared.records.flatten import as_text, says_missing
 from shared.records.rows import rows_of
 
 FROM_FILE = "evaluation.file"  # instead of a list in task.labels
@@ -30,4 +30,4 @@ def _labels(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         yield from (str(tag["label"]) for tag in value if isinstance(tag, dict) and "label" in tag)
     elif not says_missing(value):
-        yield plain(value)
+        yield as_text(value)

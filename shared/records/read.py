@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.records.flatten import is_missing, leaves, plain, says_missing, written
+from shared.records.flatten import as_text, is_missing, leaves, nested_as_text, says_missing
 from shared.records.row import Row
 from shared.records.rows import rows_of
-from shared.records.types import RawRecord, Span, canonical, origin, whole
+from shared.records.types import RawRecord, Span, canonical, origin, without_point
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DISTINCTIVE = 24  # characters from which a single value in an object or list identifies its record
@@ -94,7 +94,7 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
     label = None
     if task.target == "label":
-        label = _label(row, where, config) if labelled else plain(row.values.get(columns.label))
+        label = _label(row, where, config) if labelled else as_text(row.values.get(columns.label))
         if label is None and config.data.label_bins:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
@@ -104,24 +104,24 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
     lacks: Literal["label", "person"] | None = (
         "label" if unlabelled else "person" if columns.person and person is None else None
     )
-    known = [value for name in columns.known for value in _known(row, name)] + ([whole(person)] if person else [])
+    known = [value for name in columns.known for value in _known(row, name)] + ([without_point(person)] if person else [])
     texts = [text for name in names for text in _identifying_texts(row, name, config)]
     return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags, lacks)
 
 
 def _group(row: Row, config: RunConfig) -> str | None:
     """Return the declared group, which a record may lack."""
-    return plain(row.values.get(config.group_column)) or None if config.group_column else None
+    return as_text(row.values.get(config.group_column)) or None if config.group_column else None
 
 
 def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
     """Return the text of a field; several columns, an object or a list become lines of names and values."""
     columns = getattr(config.data.columns, field)
     if not isinstance(columns, str):
-        return "\n".join(written({column: row.values.get(column)}) for column in columns)
+        return "\n".join(nested_as_text({column: row.values.get(column)}) for column in columns)
     value = row.values.get(columns)
     if isinstance(value, dict | list):
-        return written(value)
+        return nested_as_text(value)
     if is_missing(value):
         return ""
     if not isinstance(value, str):
@@ -146,7 +146,7 @@ def _identifying_texts(row: Row, field: str, config: RunConfig) -> Iterator[str]
 
 def _known(row: Row, column: str) -> list[str]:
     """Return the values in a column, without names, in the form in which a text may repeat them; leading zeros stay."""
-    return [whole(leaf) for _, leaf in leaves(row.values.get(column))]
+    return [without_point(leaf) for _, leaf in leaves(row.values.get(column))]
 
 
 def _person(row: Row, column: str, where: str) -> str | None:
@@ -159,7 +159,7 @@ def _person(row: Row, column: str, where: str) -> str | None:
         raise DataError(
             f"{where}: column '{column}' holds {type(value).__name__}, not an id; map another to data.columns.person"
         )
-    return plain(value) if canonical(plain(value)) and not says_missing(value) else None
+    return as_text(value) if canonical(as_text(value)) and not says_missing(value) else None
 
 
 def _cut(text: str, limit: int) -> str:
@@ -175,7 +175,7 @@ def _label(row: Row, where: str, config: RunConfig) -> str | None:
     column = config.data.columns.label
     value = row.values.get(column)
     if not config.data.label_bins:
-        for found in (str(value), plain(value)):  # a whole number may have become 1.0 in a column with gaps
+        for found in (str(value), as_text(value)):  # a whole number may have become 1.0 in a column with gaps
             if found in config.task.labels:
                 return found
         if says_missing(value):
@@ -183,7 +183,7 @@ def _label(row: Row, where: str, config: RunConfig) -> str | None:
         raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); correct either")
     if is_missing(value):
         return None
-    number = plain(value).strip()
+    number = as_text(value).strip()
     if isinstance(value, bool) or not NUMBER.fullmatch(number):
         raise DataError(f"{where}: column '{column}' is not a number, which data.label_bins needs; write it like 3 or 2.5")
     return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= float(number) <= bin_.high), None)

@@ -122,10 +122,10 @@ def canonical(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
         text = unicodedata.normalize("NFKC", text.casefold())
-    return whole(" ".join(text.casefold().split()))
+    return without_point(" ".join(text.casefold().split()))
 
 
-def whole(text: str) -> str:
+def without_point(text: str) -> str:
     """Return a whole number without its point, and any other text as it is."""
     number = WHOLE.fullmatch(text.strip())
     return number[1] if number else text

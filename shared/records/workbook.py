@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.errors import DataError
 from shared.ops.extras import require
-from shared.records.flatten import plain
+from shared.records.flatten import as_text
 from shared.records.row import Row, refuse_doubled
 
 
@@ -69,4 +69,4 @@ def _sheet(path: Path, wanted: Collection[str]) -> tuple[int, Sequence[Sequence[
 
 def _text(cell: Any) -> str:
     """Return a cell as text; a truth value as Excel shows it."""
-    return str(cell).upper() if isinstance(cell, bool) else plain(cell)
+    return str(cell).upper() if isinstance(cell, bool) else as_text(cell)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.records.flatten import plain
+from shared.records.flatten import as_text
 from shared.records.rows import rows_of
 from shared.records.types import RawRecord
 from shared.seeds import stream
@@ -122,7 +122,7 @@ def _by_column(path: Path, records: Sequence[RawRecord], config: RunConfig, colu
 
     The values are then dealt out by their number of records, the largest first, each to the site with the fewest records.
     """
-    values = [plain(row.values.get(column)) for row in rows_of(path, {column})]
+    values = [as_text(row.values.get(column)) for row in rows_of(path, {column})]
     groups: dict[str, list[RawRecord]] = defaultdict(list)
     for record in records:
         groups[_spelt(values[record.position - 1])].append(record)

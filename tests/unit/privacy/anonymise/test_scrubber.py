@@ -16,7 +16,7 @@ from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from privacy.replace.operators import Replacer
 from shared.config.anonymise import AnonymiseSection
-from shared.records.flatten import written
+from shared.records.flatten import nested_as_text
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Span
 
@@ -104,7 +104,7 @@ def test_a_value_that_one_field_gives_away_is_hidden_in_the_free_text(scrubber: 
 
 
 def test_keys_of_nested_records_are_scrubbed_like_values(scrubber: Scrubber) -> None:
-    text = written({"calls": {"jo@example.org": "answered", "+44 20 7946 0018": {"note": "lives at 12 High Street"}}})
+    text = nested_as_text({"calls": {"jo@example.org": "answered", "+44 20 7946 0018": {"note": "lives at 12 High Street"}}})
     (record,) = scrubber.scrub([RawRecord({"text": text})]).records
     assert all(part not in record.fields["text"] for part in ("jo@", "7946", "High Street"))
     assert "answered" in record.fields["text"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.records.flatten import leaves, plain, written
+from shared.records.flatten import as_text, leaves, nested_as_text
 
 words = st.text(st.characters(categories=("L", "Nd")), min_size=1, max_size=8)
 trees = st.recursive(words | st.integers() | st.booleans(), lambda t: st.lists(t, max_size=4) | st.dictionaries(words, t))
@@ -18,7 +18,7 @@ def everything(tree: Any) -> set[str]:
         return {*(key for key, child in tree.items() if everything(child)), *set().union(*map(everything, tree.values()))}
     if isinstance(tree, list):
         return set().union(*map(everything, tree))
-    return {plain(tree)}
+    return {as_text(tree)}
 
 
 def test_each_value_has_a_line_with_the_names_that_lead_to_it() -> None:
@@ -29,16 +29,16 @@ def test_each_value_has_a_line_with_the_names_that_lead_to_it() -> None:
         "photo": b"\0",
         "": " ",
     }
-    assert written(row).splitlines() == [
+    assert nested_as_text(row).splitlines() == [
         "contact first name: Jo", "contact phones: 5550123", "contact phones: +1 2", "note: hello", "there",
         "born: 1990-01-02",
     ]  # fmt: skip
-    assert written(["a", 2]) == "a\n2"
+    assert nested_as_text(["a", 2]) == "a\n2"
 
 
 @given(trees)
 def test_no_key_or_leaf_is_left_out(tree: Any) -> None:
-    said = written(tree)
+    said = nested_as_text(tree)
     assert all(part in said for part in everything(tree))
     assert all(leaf in said for _, leaf in leaves(tree))
 
@@ -53,4 +53,4 @@ def test_no_key_or_leaf_is_left_out(tree: Any) -> None:
     ],
 )  # fmt: skip
 def test_one_value_is_written_alike_whatever_a_format_makes_of_it(value: Any, text: str) -> None:
-    assert plain(value) == text
+    assert as_text(value) == text

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from shared.records.encoding import CHUNK
 from shared.records.read import read_records
-from shared.records.types import whole
+from shared.records.types import without_point
 
 MARKER = "zqxjvkwpatient"
 ROWS: Sequence[dict[str, Any]] = [
@@ -132,7 +132,7 @@ def test_a_row_is_read_alike_whatever_rows_are_around_it(
         (alone,) = read_records(write(path, [row]), config, labelled=False)
         assert replace(alone, position=position) == together[position - 1]
         assert alone.origin == together[position - 1].origin
-        assert (alone.label, alone.known[0]) == (row["label"], whole(row["mrn"]))
+        assert (alone.label, alone.known[0]) == (row["label"], without_point(row["mrn"]))
 
 
 @pytest.mark.parametrize(
