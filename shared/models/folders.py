@@ -139,7 +139,6 @@ def hub_folder(name: str) -> Path:
 def _from_hub(name: str) -> Path:
     """Return the folder of a model at a pinned revision; download it from the hub if the cache does not have it."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     target = hub_folder(name)
     if target.is_dir():  # complete, because it is renamed last
@@ -157,7 +156,7 @@ def _from_hub(name: str) -> Path:
         )
         shutil.rmtree(scratch / ".cache", ignore_errors=True)  # the hub's notes on an unfinished download
         scratch.rename(target)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # a connection that breaks off raises an error of whatever network library the hub's has
         raise ModelError(
             f"{name}: cannot be fetched from the hub ({type(error).__name__}); check the id and the network, or use a "
             "catalogue name or a local folder"

@@ -155,8 +155,8 @@ def status_file(folder: Path) -> StatusFile:
     """
     candidates = [folder / FILE]
     if (folder / "SITE.toml").is_file():
-        state = read_toml(folder / "SITE.toml").get("site", {}).get("state", "state")
-        candidates.append(folder / str(state) / FILE)
+        site = read_toml(folder / "SITE.toml").get("site")
+        candidates.append(folder / str(site.get("state", "state") if isinstance(site, dict) else "state") / FILE)
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise RunError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import huggingface_hub
 import pytest
 
@@ -108,6 +109,15 @@ def test_a_model_of_the_hub_is_downloaded_once_at_its_revision(named: str, monke
     monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
     assert locate(ModelSection(name=named)) == files
     assert next(row for row in store.catalogue_rows() if row["name"] == named)["fetched"]
+
+
+def test_a_download_that_breaks_off_is_one_sentence(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*_: Any, **__: Any) -> str:
+        raise httpx.ReadError("the peer closed the connection")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", breaks_off)
+    with pytest.raises(ModelError, match=r"cannot be fetched from the hub \(ReadError\); check the id and the network"):
+        locate(ModelSection(name=named))
 
 
 def packed(named: str, tmp_path: Path) -> Path:

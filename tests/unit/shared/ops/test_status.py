@@ -101,9 +101,10 @@ def test_a_damaged_status_is_one_line(tmp_path: Path, content: str) -> None:
 
 
 def test_the_folder_may_be_the_state_or_the_one_of_the_site_file(tmp_path: Path) -> None:
-    (tmp_path / "SITE.toml").write_text('[site]\nstate = "own"\n')
-    with pytest.raises(RunError, match="nothing has run here yet"):
-        status_file(tmp_path)
+    for text in ("site = 3\n", '[site]\nstate = "own"\n'):
+        (tmp_path / "SITE.toml").write_text(text)
+        with pytest.raises(RunError, match="nothing has run here yet"):
+            status_file(tmp_path)
     StatusFile(tmp_path / "own" / "status.json").write(SITE)
     assert status_file(tmp_path).read().status == SITE
     assert status_file(tmp_path / "own").read().status == SITE
