@@ -46,7 +46,11 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, first: in
     needed, seen = needed_columns(config, labelled), set[str]()
     records: list[RawRecord] = []
     for position, row in enumerate(islice(rows_of(path, mapped_columns(config)), first), start=1):
-        record = _record(row, position, f"{path}, {row.place}", config, labelled)
+        where = f"{path}, {row.place}"
+        try:
+            record = _record(row, position, where, config, labelled)
+        except RecursionError:
+            raise DataError(f"{where}: holds lists or objects in each other, too deep to read; flatten them") from None
         if record is not None:
             records.append(record)
         seen.update(row.columns)

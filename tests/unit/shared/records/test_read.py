@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.errors import ConfigError
 from shared.records import read as module
 from shared.records.read import read_records
+from shared.records.row import Row
 from shared.records.types import RawRecord, Span
 
 MARKER = "zqxjvkwpatient"
@@ -204,6 +205,16 @@ def test_spans_of_another_form_are_refused(
 ) -> None:
     path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "spans": spans}])
     assert "record 1: column 'spans'" in refused(path, config_of({"data.columns.spans": "spans"}))
+
+
+def test_values_too_deep_in_each_other_are_refused(
+    tmp_path: Path, config_of: ConfigOf, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep: Any = MARKER
+    for _ in range(5000):
+        deep = [deep]
+    monkeypatch.setattr(module, "rows_of", lambda path, wanted: [Row("record 1", {"text": deep, "label": "no"})])
+    assert "record 1: holds lists or objects in each other" in refused(tmp_path / "n.jsonl", config_of())
 
 
 def test_a_column_mapped_to_nothing_names_its_field(
