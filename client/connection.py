@@ -7,6 +7,7 @@ neither downloaded nor run.
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Connection:
         ConnectionRefused
             The server refused the site; retrying would not help.
         ServerGone
-            The server did not answer.
+            The server does not answer, or cannot take the site now; try again later.
         """
         try:
             self._leave(self._last_node())  # left by a killed process; Flower would refuse a second activation
@@ -81,7 +82,9 @@ class Connection:
         Raises
         ------
         ServerGone
-            Connect again.
+            The server does not answer, or has forgotten this connection; connect again.
+        ConnectionRefused
+            The server's certificate is not accepted.
         """
         while True:
             if self._silent:
@@ -169,7 +172,7 @@ class Connection:
                     return  # the round is over, or the server has these parts already
 
     def _call(self, method: Any, request: Any, connecting: bool = False) -> Any:
-        """Make one request; a network error or a restarted server raises ``ServerGone``."""
+        """Make one request; raise ``ServerGone`` if a later attempt may succeed, else ``ConnectionRefused``."""
         try:
             return method(request)
         except ForeignAnswer as error:
@@ -195,12 +198,9 @@ class Connection:
             raise ServerGone(unreachable(self._access.address, error), "unreachable") from error
 
     def _leave(self, node_id: int) -> None:
-        if not node_id:
-            return
-        try:
-            self._client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
-        except (httpx.HTTPError, ValueError):
-            self._silent = False  # the server has gone, so there is nothing to leave
+        if node_id:
+            with suppress(httpx.HTTPError, ValueError):  # the server has gone, so there is nothing to leave
+                self._client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
 
     def _last_node(self) -> int:
         try:

@@ -17,9 +17,10 @@ from shared.tasks.examples import Example
 def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> Learner:
     """Compare per-record gradients with a one-record loop, on the longest and the shortest examples.
 
-    The batch is computed as in training, end to end where possible; single records are computed by the unmodified model. The
-    first comparison is in float32. In 16 bits a second one follows with the kernels of training. Then, in the dtype of
-    training, the batch is compared with the batch without its longest record, to check that the plan covers rounding.
+    The batch is computed as in training, packed end to end if the model can do that; single records are computed by the
+    unmodified model. The first comparison is in float32. If the model trains in 16 bits, a second comparison uses the
+    kernels of training. Then, in the dtype of training, the batch is compared with the batch without its longest record, to
+    check that the plan covers rounding.
 
     Parameters
     ----------

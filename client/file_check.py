@@ -31,7 +31,7 @@ class Asked:
     """What a config says about a file: how its records are read, and whether the config names the run's base model."""
 
     config: RunConfig
-    own_model: bool
+    names_model: bool
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str]) -> "Asked":
@@ -52,8 +52,8 @@ class Asked:
             task = next(iter(file.policy.tasks), None)
             if task is None:
                 raise ConfigError(f"{path}: policy.tasks: names no task; name one")
-            return cls(file.reading(task, str(path)), own_model=False)
-        return cls(RunConfig.load(path, overrides), own_model=True)
+            return cls(file.reading(task, str(path)), names_model=False)
+        return cls(RunConfig.load(path, overrides), names_model=True)
 
 
 def check_file(path: Path, asked: Asked, most: int) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def check_file(path: Path, asked: Asked, most: int) -> dict[str, Any]:
         "held_back": _held_back(records),
         "languages": {"asked": config.anonymise.language, "found": _languages(records)},
         "characters": _lengths([sum(map(len, record.fields.values())) for record in records], None),
-        "tokens": _tokens(records, config) if asked.own_model else None,
+        "tokens": _tokens(records, config) if asked.names_model else None,
     }
 
 

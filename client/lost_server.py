@@ -1,7 +1,7 @@
 """Say in one sentence why a server cannot be reached, or why it refuses a site, and what to do."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import httpx
 
@@ -71,18 +71,19 @@ def refusal(access: ServerAccess, status: int) -> Exception:
 
 def unreachable(address: str, error: httpx.TransportError) -> str:
     """Return why a server cannot be reached: the reason of the system where there is one."""
-    cause: BaseException | None = error
-    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
-        cause = cause.__cause__ or cause.__context__
-    reason = cause.strerror if isinstance(cause, OSError) else "no answer in time, or the connection was closed"
-    return f"{address}: cannot be reached ({reason})"
+    reasons = (cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror)
+    return f"{address}: cannot be reached ({next(reasons, 'no answer in time, or the connection was closed')})"
 
 
 def certificate_flaw(error: httpx.TransportError) -> str | None:
     """Return why TLS refused the server's certificate, and what to do; None if TLS failed for another reason."""
+    refused = (cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError))
+    return next((CERTIFICATE_FLAWS.get(getattr(cause, "verify_code", 0), NOT_ISSUED) for cause in refused), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and each error that led to it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return CERTIFICATE_FLAWS.get(getattr(cause, "verify_code", 0), NOT_ISSUED)
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return None

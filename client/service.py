@@ -38,7 +38,7 @@ Made = TypeVar("Made")
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # longest pauses, in seconds, between attempts to reach a server: at first, and later
 BUDGETS = 10.0  # seconds between updates of the budgets in the status file while orders come without a pause
-TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
+FORGOTTEN = 30.0  # seconds after which a server has surely forgotten a connection of this site that was lost
 PATIENT = 20  # attempts with short pauses, which outlast a restart of the server
 LAST_ATTEMPTS = 6  # attempts to reach a server that is gone after the last round: it may only have been restarted
 
@@ -47,25 +47,25 @@ class Service:
     """Carries out the orders of a server at a site, and logs each by codes and numbers."""
 
     def __init__(
-        self, file: SiteFile, log: RunLog, telling: StatusWriter, wait: Callable[[float], None] = time.sleep
+        self, file: SiteFile, log: RunLog, status: StatusWriter, wait: Callable[[float], None] = time.sleep
     ) -> None:
-        self._file, self._log, self._telling, self._wait = file, log, telling, wait
+        self._file, self._log, self._status, self._wait = file, log, status, wait
         self._host = Host(file, self._step)
-        self.last = 0
-        self.of = 0
-        self._end = 0  # of the run whose first phase of a secure sum was carried out last
-        self._untold = False
-        self._told = -math.inf
+        self._last_round = 0  # the newest round with a reply
+        self._end = 0  # the first round that may be the last of its run
+        self._budgets_changed = False
+        self._budgets_written = -math.inf
 
     def _step(self, step: str, **numbers: float | None) -> None:
         """Log a step of the set-up of records, and show it in the status."""
         self._log.event("step", step=step, **numbers)
-        self._telling.step(step)
+        self._status.step(step)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order and log how it went."""
         reply, lap = self._carried_out(order, self._host.train, "trained")
-        self._sending(order, _earliest_end(order))
+        self._end = _earliest_end(order)
+        self._sending(order)
         # No noise covers it and it follows how many records were sampled, so under privacy it never leaves.
         leaves = self._file.policy.unreleased_metrics and not order.config.privacy.enabled
         return replace(reply, kwh=lap.kwh) if lap and leaves else reply
@@ -79,15 +79,15 @@ class Service:
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Carry out the second phase of an attempt at a secure sum and log how it went."""
         reply, _ = self._carried_out(order, self._host.masked, "masked")
-        self._sending(order, self._end)
+        self._sending(order)
         return reply
 
     def _carried_out(self, order: Asked, work: Callable[[Asked], Made], done: str) -> tuple[Made, Lap | None]:
         """Carry out an order and log its outcome; delay the answer if it is declined, because its time could reveal why."""
         started, site = time.monotonic(), self._file.site
         self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
-        self._telling.order(order, "training")
-        self._untold = True
+        self._status.order(order, "training")
+        self._budgets_changed = True
         try:
             ((reply, lap),) = laps_of(map(work, [order]), site.energy, site.country)
         except Exception as error:
@@ -99,9 +99,9 @@ class Service:
         self._log.event(done, run_id=order.run_id, round=order.round, seconds=seconds, **(asdict(lap) if lap else {}))
         return reply, lap
 
-    def _sending(self, order: Order, end: int) -> None:
-        self._telling.order(order, "sent")
-        self.last, self.of = order.round, end
+    def _sending(self, order: Order) -> None:
+        self._status.order(order, "sent")
+        self._last_round = order.round
         faults.point("sending", order.round)
 
     def _refused(self, order: Order, error: Exception) -> None:
@@ -109,14 +109,14 @@ class Service:
         reason = error.__cause__ if isinstance(error, Declined) and error.__cause__ else error
         code = reason_code(reason)
         self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
-        self._telling.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
+        self._status.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
         if isinstance(reason, HushtuneError):
             sys.stderr.write(f"hushtune: round {order.round} refused: {one_line(reason)}\n")
         elif isinstance(reason, OSError) and reason.errno:  # the system's own words, which hold no record
             said = os.strerror(reason.errno)
             sys.stderr.write(f"hushtune: round {order.round} failed: {said}; correct this; the server may ask again\n")
 
-    def tell_budgets(self, *, idle: bool) -> None:
+    def write_budgets(self, *, idle: bool) -> None:
         """Write the remaining budget to the status file, if there was an order since it was last written.
 
         Computing it takes as long as a small round. Therefore it is done when no order waits, and otherwise only every
@@ -127,14 +127,14 @@ class Service:
         idle
             Whether the server has no order for this site.
         """
-        if self._untold and (idle or time.monotonic() - self._told > BUDGETS):
-            self._telling.budgets(self._host.budgets())
-            self._untold, self._told = False, time.monotonic()
+        if self._budgets_changed and (idle or time.monotonic() - self._budgets_written > BUDGETS):
+            self._status.budgets(self._host.budgets())
+            self._budgets_changed, self._budgets_written = False, time.monotonic()
 
     @property
     def finished(self) -> bool:
         """Whether a round was trained that may have been the run's last."""
-        return 0 < self.of <= self.last
+        return 0 < self._end <= self._last_round
 
 
 def until_it_leaves(elapsed: float) -> float:
@@ -189,30 +189,30 @@ def run_site(file: SiteFile, once: bool, insecure: bool, printer: EventPrinter |
     with FolderLock(state, f"a client of site {file.site.id}"):
         ca = None if insecure else file.server.ca
         access = ServerAccess.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
-        log, telling = RunLog(state / "events.jsonl", printer), StatusWriter(file)
-        service, attempt, taken = Service(file, log, telling), 0, 0.0
+        log, status = RunLog(state / "events.jsonl", printer), StatusWriter(file)
+        service, attempt, in_use_since = Service(file, log, status), 0, 0.0
         while True:
             try:
                 with Connection(access, state / "node") as connection:
                     log.event("connected", host=host, port=port)
-                    telling.connection("connected")
+                    status.connection("connected")
                     attempt = 0
-                    _serve(connection, service, client_app(service, file.policy.permit_reply, service), telling)
+                    _serve(connection, service, client_app(service, file.policy.permit_reply, service), status)
             except ServerGone as gone:
-                taken = (taken or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
-                if taken and time.monotonic() - taken > TAKEN:
-                    telling.connection("refused")
+                in_use_since = (in_use_since or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
+                if in_use_since and time.monotonic() - in_use_since > FORGOTTEN:
+                    status.connection("refused")
                     raise ConnectionRefused(str(gone)) from gone
                 if attempt & (attempt - 1) == 0:  # the attempts 0, 1, 2, 4, 8, ..., so that the log stays short
                     log.event("disconnected", attempt=attempt, reason=gone.code)
                     _explain(gone, printer)
-                telling.connection("connecting", gone.code)
-                service.tell_budgets(idle=True)
+                status.connection("connecting", gone.code)
+                service.write_budgets(idle=True)
             except ConnectionRefused:
-                telling.connection("refused")
+                status.connection("refused")
                 raise
             if once and service.finished and attempt >= LAST_ATTEMPTS:
-                telling.connection("closed")
+                status.connection("closed")
                 return
             longest = SHORT_PAUSE if attempt < PATIENT else LONG_PAUSE
             time.sleep(min(longest, 0.25 * 2 ** min(attempt, 8)) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
@@ -225,12 +225,12 @@ def _explain(gone: ServerGone, printer: EventPrinter | None) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {one_line(gone)}\n")
 
 
-def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:
+def _serve(connection: Connection, service: Service, app: "ClientApp", status: StatusWriter) -> None:
     """Answer messages until the server goes away."""
     for message in connection.messages():
         if message is None:
-            service.tell_budgets(idle=True)
-            telling.refresh()
+            service.write_budgets(idle=True)
+            status.refresh()
         else:
             connection.answer(app, message)
-            service.tell_budgets(idle=False)
+            service.write_budgets(idle=False)

@@ -48,7 +48,7 @@ class Host:
 
     def __init__(self, file: SiteFile, log: Callable[..., None]) -> None:
         self._file, self._log, self._progress = file, log, logged(log)
-        self._at_a_glance = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
+        self._coarse = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
         self._free: int | None = None
         self._prepared: PlannedRun | None = None
         self._digest = ""
@@ -187,8 +187,8 @@ class Host:
         section = SiteSection(id=file.site.id, declared_size=file.data.declared_size)
         source = Source(section, raw, ledger.key, self._cache(ledger.key))
         surrogates = hmac.digest(ledger.key, b"surrogates", "sha256")
-        gate = file.policy.anonymise
-        (data,) = prepare_sites(here, [source], gate, Anonymiser(here.anonymise, surrogates), progress=self._progress)
+        anonymiser = Anonymiser(here.anonymise, surrogates)
+        (data,) = prepare_sites(here, [source], file.policy.anonymise, anonymiser, self._progress)
         if here.augmentation.paraphrases:
             self._log("paraphrases", **_paraphrase_counts(data.touched))
         self._progress("load_model", 0)
@@ -202,7 +202,7 @@ class Host:
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""
-        return () if self._site is None else budgets_seen(replace(self._site.budget, accountant=self._at_a_glance))
+        return () if self._site is None else budgets_seen(replace(self._site.budget, accountant=self._coarse))
 
     def _cache(self, key: bytes) -> Cache | None:
         """Return the site's own cache, unless it wants none."""

@@ -129,6 +129,8 @@ class Site:
         LedgerError
             The round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
             server has seen; nothing was trained.
+        RunError
+            The stored reply is damaged, or training failed; the round stays charged.
         """
         self._refuse_unfit(order)
         if self._config.adds_up_under_masks:
@@ -228,18 +230,18 @@ class Site:
             return sums.announce(order, agreed, self._finished(order, sums.place(order.adapter.digest(), agreed)))
         self.budget.refuse_rest(order.run_id, order.round, plan)
         weights = label_weights(self._data, order.config, private=True)
-        parts = (
+        held = clipped_sum(
             self._learner,
             self._data,
             order.adapter,
             order.config,
             plan,
             order.round,
-            weights,
-            self._prefix,
-            self._split_rows(),
+            label_weights=weights,
+            prefix=self._prefix,
+            split=self._split_rows(),
         )
-        return sums.announce(order, agreed, clipped_sum(*parts))
+        return sums.announce(order, agreed, held)
 
     @property
     def learner(self) -> Learner:

@@ -24,7 +24,7 @@ def budget_of(file: SiteFile, ledger: Ledger, dataset: Dataset, accountant: Acco
 
 
 def unread_budget(file: SiteFile, accountant: Accountant) -> Budget:
-    """Return the budget of a new record and of one that is in all datasets, so that it depends on no actual record."""
+    """Return a budget in which no actual record has a part: of a record never used before, and of one in all datasets."""
     return budget_of(file, ledger_of(file), Dataset([()]), accountant)
 
 

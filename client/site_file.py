@@ -42,6 +42,14 @@ class SiteFile(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _second_head_is_apart(self) -> Self:
+        if self.site.ledger_head.absolute().is_relative_to(self.ledger.absolute()):
+            raise ValueError(
+                "site.ledger_head: lies in the ledger's own folder and would be lost or restored with it; set another path"
+            )
+        return self
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a SITE.toml; relative paths are relative to its folder.
@@ -56,14 +64,6 @@ class SiteFile(Section):
             return cls.model_validate(tree, context={"folder": path.absolute().parent})
         except ValidationError as error:
             raise ConfigError(f"{path}: {first_line(cls, error)}") from error
-
-    @model_validator(mode="after")
-    def _second_head_is_apart(self) -> Self:
-        if self.site.ledger_head.absolute().is_relative_to(self.ledger.absolute()):
-            raise ValueError(
-                "site.ledger_head: lies in the ledger's own folder and would be lost or restored with it; set another path"
-            )
-        return self
 
     @property
     def outbox(self) -> Path:

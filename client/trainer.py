@@ -112,6 +112,8 @@ def train(
     ------
     PrivacyError
         A privacy unit was split, or a layer gives no proper per-record gradients.
+    RunError
+        The model's library raised an error, or another process of the site died.
     """
     training = config.training
     write_adapter(learner.model, start)
@@ -167,8 +169,8 @@ def clipped_sum(
 
     Raises
     ------
-    PrivacyError
-        A privacy unit was split, or a layer gives no proper per-record gradients.
+    PrivacyError, RunError
+        As for `train`.
     """
     write_adapter(learner.model, start)
     torch.manual_seed(_dropout_seed(config, plan, "", round_number))

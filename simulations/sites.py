@@ -52,7 +52,7 @@ def scrub_sites(
         read_records(config.evaluation.file, config)  # so that a bad test file is refused before anything that takes long
     sources = [_source(config, site, raw[site.id], folder) for site in config.data.sites]
 
-    return prepare_sites(config, sources, config.gate, anonymiser, partial(divided, config), progress)
+    return prepare_sites(config, sources, config.gate, anonymiser, progress, partial(divided, config))
 
 
 def _source(config: RunConfig, site: SiteSection, raw: Sequence[RawRecord], folder: Path) -> Source:

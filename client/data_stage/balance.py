@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats | None:
     """Return a weight for each label, or None where all weigh the same.
 
-    With ``balance.weights = 'counts'`` and privacy each call releases noised counts once; the plan has an event for one such
-    release in each round.
+    With ``balance.weights = 'counts'`` and a privacy plan, each call releases noised counts once; the plan has an event for
+    one such release in each round.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats
     config
         The run's config.
     private
-        Whether the run has differential privacy.
+        Whether the site has a privacy plan, so that exact counts must not be used.
 
     Returns
     -------

@@ -65,15 +65,14 @@ def repetition(text: str) -> float:
 
 def _filters(section: CleaningSection) -> dict[str, Judge]:
     """Return the filters that are on, by config field; each says whether a text may stay."""
-    asked: dict[str, tuple[bool, Callable[[], Judge]]] = {
-        "cleaning.languages": (bool(section.languages), lambda: _speaks(section.languages)),
-        "cleaning.min_chars": (section.min_chars > 0, lambda: lambda text: len(text.strip()) >= section.min_chars),
-        "cleaning.max_repetition": (
-            section.max_repetition < 1,
-            lambda: lambda text: repetition(text) <= section.max_repetition,
-        ),
-    }
-    return {name: make() for name, (on, make) in asked.items() if on}
+    found: dict[str, Judge] = {}
+    if section.languages:
+        found["cleaning.languages"] = _speaks(section.languages)
+    if section.min_chars > 0:
+        found["cleaning.min_chars"] = lambda text: len(text.strip()) >= section.min_chars
+    if section.max_repetition < 1:
+        found["cleaning.max_repetition"] = lambda text: repetition(text) <= section.max_repetition
+    return found
 
 
 def _speaks(languages: Sequence[str]) -> Judge:

@@ -87,7 +87,8 @@ def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
 def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
     """Drop records that differ only in their target (label or tags), among all fields that training sees.
 
-    After ``without_duplicates`` such a set has one record for each label. So adding a record adds it or removes one other.
+    After ``without_duplicates`` such a set has one record for each label. So a further record either stays, or is
+    dropped and takes at most one other with it.
     """
     names = [identity(row.record, key, without=["label", "tags"]) for row in rows]
     targets: dict[bytes, set[object]] = defaultdict(set)

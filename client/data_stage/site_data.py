@@ -17,7 +17,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.anonymise import GateSection
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
-from shared.ops.progress import Progress, silent
+from shared.ops.progress import Progress
 from shared.records.types import RawRecord
 from shared.text.perturbation import Wordings
 
@@ -86,10 +86,10 @@ def all_train(records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
 def prepare_sites(
     config: RunConfig,
     sources: Sequence[Source],
-    gate: GateSection | None = None,
-    anonymiser: Anonymiser | None = None,
+    gate: GateSection | None,
+    anonymiser: Anonymiser | None,
+    progress: Progress,
     divide: Divide = all_train,
-    progress: Progress = silent,
 ) -> list[SiteData]:
     """Turn each site's raw records into its training records.
 
@@ -103,10 +103,10 @@ def prepare_sites(
         Thresholds that the anonymisation must reach on each site's records; None skips the check.
     anonymiser
         Scrubs the records; None makes one, with a random secret for surrogates.
-    divide
-        Divides cleaned records into those that train and, second, those that are held out.
     progress
         Called at the start of the stages ``assess``, ``anonymise`` and ``paraphrase``.
+    divide
+        Divides cleaned records into those that train and, second, those that are held out.
 
     Raises
     ------

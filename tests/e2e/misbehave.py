@@ -63,7 +63,7 @@ def bundle_with_code() -> None:
 
 def impatient() -> None:
     """Let a client give up after a second, not 30, if the server knows a connection of its site."""
-    service.TAKEN = 1.0
+    service.FORGOTTEN = 1.0
 
 
 {"rounds": one_kind_a_round, "bundle": bundle_with_code, "impatient": impatient}[os.environ["MISBEHAVE"]]()

@@ -1,7 +1,7 @@
 import errno
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +14,7 @@ from client import service as module
 from client.lost_server import IdentityInUse, ServerGone
 from client.service import Service
 from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import ConnectionRefused, Declined
 from shared.ops.energy import Lap
 from shared.ops.event_printer import EventPrinter
@@ -36,69 +37,77 @@ class Host:
         return ()
 
 
+@pytest.fixture
+def service_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Service]:
+    """Return a function that makes a service in front of such a site; the file has these values."""
+    monkeypatch.setattr(module, "Host", Host)
+
+    def made(*, energy: bool = False, country: str | None = None, allowed: bool = False, budgets: Any = None) -> Service:
+        policy = SimpleNamespace(unreleased_metrics=allowed)
+        file = SimpleNamespace(site=SimpleNamespace(energy=energy, country=country), policy=policy)
+        status = SimpleNamespace(order=lambda *_: None, budgets=budgets)
+        return Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, status))
+
+    return made
+
+
+def order_of(config: RunConfig, number: int = 1) -> TrainOrder:
+    return TrainOrder("run", number, "nonce", config, DELTA, 3, "0.1.0")
+
+
 @pytest.mark.parametrize("country", [None, "DEU"])
 @pytest.mark.parametrize(("private", "allowed"), [(False, True), (False, False), (True, True), (True, False)])
 def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_is_promised_and_the_policy_lets_it(
-    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: bool, allowed: bool, country: str | None
+    config_of: ConfigOf,
+    service_of: Callable[..., Service],
+    monkeypatch: pytest.MonkeyPatch,
+    private: bool,
+    allowed: bool,
+    country: str | None,
 ) -> None:
     def measured(work: Iterator[Any], measured: bool, country: str | None) -> Iterator[tuple[Any, Lap | None]]:
         assert measured
         yield from ((item, Lap(2e-4, 7e-5 if country else None)) for item in work)
 
-    monkeypatch.setattr(module, "Host", Host)
     monkeypatch.setattr(module, "laps_of", measured)
-    site = SimpleNamespace(energy=True, country=country)
-    file = SimpleNamespace(site=site, policy=SimpleNamespace(unreleased_metrics=allowed))
-    telling = SimpleNamespace(order=lambda *_: None)
-    log = RunLog(tmp_path / "events.jsonl")
-    service = Service(cast(Any, file), log, cast(Any, telling))
-    order = TrainOrder("run", 1, "nonce", config_of({"privacy.enabled": private}), DELTA, 3, "0.1.0")
-    assert service.train(order).kwh == (2e-4 if allowed and not private else None)
-    events = [json.loads(line) for line in log.path.read_text().splitlines()]
+    service = service_of(energy=True, country=country, allowed=allowed)
+    reply = service.train(order_of(config_of({"privacy.enabled": private})))
+    assert reply.kwh == (2e-4 if allowed and not private else None)
+    events = [json.loads(line) for line in service._log.path.read_text().splitlines()]
     [trained] = [event for event in events if event["event"] == "trained"]
     assert (trained["kwh"], trained["co2e_kg"]) == (2e-4, 7e-5 if country else None)
 
 
 @pytest.mark.parametrize(("patience", "ends"), [(0, [False, False, True]), (1, [False, True, True])])
 def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
-    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
+    config_of: ConfigOf, service_of: Callable[..., Service], patience: int, ends: list[bool]
 ) -> None:
-    monkeypatch.setattr(module, "Host", Host)
-    file = SimpleNamespace(
-        site=SimpleNamespace(energy=False, country=None), policy=SimpleNamespace(unreleased_metrics=False)
-    )
-    telling = SimpleNamespace(order=lambda *_: None)
-    service = Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, telling))
+    service = service_of()
     changes = {"training.rounds": 3, "evaluation.patience": patience, "evaluation.validation": 0.3}
     finished = []
     for number in (1, 2, 3):
-        service.train(TrainOrder("run", number, "nonce", config_of(changes), DELTA, 3, "0.1.0"))
+        service.train(order_of(config_of(changes), number))
         finished.append(service.finished)
     assert finished == ends
 
 
 def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
-    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config_of: ConfigOf, service_of: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Host", Host)
-    site = SimpleNamespace(energy=False, country=None)
-    file = SimpleNamespace(site=site, policy=SimpleNamespace(unreleased_metrics=False))
     written: list[object] = []
-    telling = SimpleNamespace(order=lambda *_: None, budgets=written.append)
-    service = Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, telling))
-    expected = {1: 1, 2: 1, 3: 1}  # the first is written at once, the others wait for a pause
-    service.tell_budgets(idle=True)
+    service = service_of(budgets=written.append)
+    service.write_budgets(idle=True)
     assert written == []
     for number in (1, 2, 3):
-        service.train(TrainOrder("run", number, "nonce", config_of(), DELTA, 3, "0.1.0"))
-        service.tell_budgets(idle=False)
-        assert len(written) == expected[number]
-    service.tell_budgets(idle=True)
-    service.tell_budgets(idle=True)
+        service.train(order_of(config_of(), number))
+        service.write_budgets(idle=False)
+        assert len(written) == 1  # the first is written at once, the others wait for a pause
+    service.write_budgets(idle=True)
+    service.write_budgets(idle=True)
     assert len(written) == 2
     monkeypatch.setattr(module, "BUDGETS", 0.0)
-    service.train(TrainOrder("run", 4, "nonce", config_of(), DELTA, 3, "0.1.0"))
-    service.tell_budgets(idle=False)
+    service.train(order_of(config_of(), 4))
+    service.write_budgets(idle=False)
     assert len(written) == 3
 
 
@@ -109,12 +118,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception
     def connect(*_: object) -> None:
         raise reasons.pop(0)
 
-    telling = SimpleNamespace(connection=lambda *each: told.append(each), budgets=lambda _: None, refresh=lambda: None)
+    status = SimpleNamespace(connection=lambda *each: told.append(each), budgets=lambda _: None, refresh=lambda: None)
     server = SimpleNamespace(address="127.0.0.1:1", ca=None, key=None)
     site = SimpleNamespace(id="north", state=tmp_path / "state", energy=False)
     policy = SimpleNamespace(max_trainable=1, permit_reply=None)
     monkeypatch.setattr(module, "Connection", connect)
-    monkeypatch.setattr(module, "StatusWriter", lambda _: telling)
+    monkeypatch.setattr(module, "StatusWriter", lambda _: status)
     monkeypatch.setattr(module, "ServerAccess", SimpleNamespace(from_files=lambda *_: None))
     monkeypatch.setattr(module, "Host", Host)
     monkeypatch.setattr(time, "sleep", pauses.append)
@@ -129,7 +138,7 @@ def test_a_lost_answer_to_connecting_is_no_other_client_until_the_server_must_ha
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_use = IdentityInUse("another client is connected", "identity_in_use")
-    monkeypatch.setattr(module, "TAKEN", 0.0)
+    monkeypatch.setattr(module, "FORGOTTEN", 0.0)
     _, told = run(tmp_path, monkeypatch, [ServerGone("cannot be reached", "unreachable"), in_use, in_use])
     assert told[0] == ("connecting", "unreachable")
     assert told[-1] == ("refused",)
@@ -149,7 +158,7 @@ def test_a_server_that_stays_away_is_asked_less_and_less_and_the_log_stays_short
 
 def test_a_full_disk_in_training_is_told_to_the_steward_in_the_systems_words(capsys: pytest.CaptureFixture[str]) -> None:
     service: Any = object.__new__(Service)
-    service._log, service._telling = SimpleNamespace(event=lambda *_, **__: None), SimpleNamespace(order=lambda *_: None)
+    service._log, service._status = SimpleNamespace(event=lambda *_, **__: None), SimpleNamespace(order=lambda *_: None)
     order: Any = SimpleNamespace(run_id="run", round=3)
     told = Declined("declined")
     told.__cause__ = OSError(errno.ENOSPC, "a patient's words")

@@ -100,7 +100,7 @@ def test_an_encrypted_entry_opens_under_its_own_key_and_name_alone(tmp_path: Pat
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"the cache cannot be written.*unset data.cache"):
+    with pytest.raises(DataError, match=r"the cache cannot be written.*turn data.cache off"):
         Cache(tmp_path / "file").put("a" * 64, DONE)
 
 
