@@ -160,7 +160,7 @@ def tried(architecture: Architecture, folder: Path, changes: Mapping[str, Any] |
         learner = load_learner(config_of(architecture, folder, changes))
         examples = _examples(learner, architecture.task)
         self_check(learner, examples, len(examples))
-        loss = f"{_loss_difference(learner, folder, examples):.0e}" if architecture.task == "instruction" else "-"
+        difference = _loss_difference(learner, folder, examples) if architecture.task == "instruction" else None
     except HushtuneError as refusal:
         said = " ".join(str(refusal).replace(str(folder), architecture.name).split())
         return {**row, "adapted": "", "result": f"refused: {said}"}
@@ -168,7 +168,7 @@ def tried(architecture: Architecture, folder: Path, changes: Mapping[str, Any] |
         {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, p in learner.model.named_parameters() if p.requires_grad}
     )
     names = ", ".join(name for name in adapted if name not in ("weight", "bias", "head"))
-    return {**row, "adapted": names, "result": f"trains; loss within {loss}" if loss != "-" else "trains"}
+    return {**row, "adapted": names, "result": "trains" if difference is None else f"trains; loss within {difference:.0e}"}
 
 
 def config_of(architecture: Architecture, folder: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:

@@ -3,7 +3,6 @@
 Run with: make attack
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.outcome import Outcome, outcomes
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 
 REPOSITORY = Path(__file__).parents[1]
 LIST = Path(__file__).with_suffix(".toml")
@@ -54,11 +53,9 @@ def tried(attacks: Sequence[Attack]) -> list[dict[str, Any]]:
 
 def main() -> int:
     """Print a table; return 1 if an attack was not tried or did not hold."""
-    parser = argparse.ArgumentParser(prog="bench.attacks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    arguments = parser_of(__doc__, as_json=True).parse_args()
     rows = tried(load())
-    print_rows(rows, given.json)
+    print_rows(rows, arguments.json)
     return int(any(row["tried"] == 0 or row["held"] != row["tried"] for row in rows))
 
 

@@ -125,12 +125,11 @@ def tried(form: Form, python: Path, folder: Path) -> dict[str, Any]:
     there, here = (np.asarray(values) for values in (json.loads(said.stdout), values_here(form, run, texts)))
     difference = float(np.abs(there - here).max() / np.abs(here).max())
     same = bool((there.argmax(axis=1) == here.argmax(axis=1)).all()) and difference < form.tolerance
-    difference_cell = f"{difference:.0e}"
     return {
         "form": form.to,
         "base model": form.base,
         "loaded by": form.loaded_by,
-        "relative difference": difference_cell,
+        "relative difference": f"{difference:.0e}",
         "same answers": "yes" if same else "NO",
     }
 

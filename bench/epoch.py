@@ -133,7 +133,7 @@ def _epoch(variant: Variant, records: Sequence[Record], batch: int) -> tuple[flo
         return time.perf_counter() - start, time.process_time() - spent
 
 
-def _with_ours(variant: Variant, learner: Learner, batch: int, __: str) -> Callable[[Sequence[Example]], None]:
+def _with_ours(variant: Variant, learner: Learner, batch: int, _scratch: str) -> Callable[[Sequence[Example]], None]:
     optimizer = optimizer_of(learner.model, _config(variant).training)
 
     def run(examples: Sequence[Example]) -> None:

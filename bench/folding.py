@@ -1,7 +1,7 @@
 """Measure memory and time of aggregating the replies of 4, 16 and 64 sites, streamed or collected first.
 
-Most servers collect all replies first. Each case runs in its own process; the memory is the peak above the process's memory
-before the first reply.
+Run: python -m bench.folding. Most servers collect all replies first. Each case runs in its own process; the memory is the
+peak above the process's memory before the first reply.
 """
 
 import json

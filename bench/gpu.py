@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.gpu_checks import DRAWS, Row, exactness, noise, paths, processes, small_config
+from bench.gpu_checks import DRAWS, Row, exactness, noise, processes, small_config, ways
 from bench.gpu_steps import SHAPES, costs, large, large_shape
 from bench.table import parser_of
 from shared.errors import HushtuneError
@@ -72,8 +72,8 @@ def tried(device: str, *, tiny: bool, billions: int | None = None) -> list[Row]:
         for kind in ("instruction", "classification"):
             folder = Path(scratch) / kind
             config = small_config(kind, folder, place, tiny=tiny)
-            for path in paths():
-                rows += _shown(partial(exactness, config, path))
+            for way in ways():
+                rows += _shown(partial(exactness, config, way))
         rows += _shown(lambda: noise(place, DRAWS >> 8 if tiny else DRAWS))
         instruction = small_config("instruction", Path(scratch) / "instruction", place, tiny=tiny, saved=True)
         rows += _shown(lambda: processes(instruction))

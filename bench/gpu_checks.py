@@ -35,7 +35,7 @@ RECORDS = 8  # records that are compared with single records
 DRAWS = 1 << 24  # numbers of noise
 SPREAD = 6.0  # standard errors that a statistic of the noise may be off; an honest device fails one such check in 5e8
 CLAIM = 1.29  # noise multiplier that the meter is given
-TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100}
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 SMALL = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 1024}
 PADDED, PACKED = "padded", "end to end"
 
@@ -66,7 +66,7 @@ class Way:
         return f"{self.batch}, {self.dtype}{', checkpointing' * self.checkpointing}"
 
 
-def paths() -> tuple[Way, ...]:
+def ways() -> tuple[Way, ...]:
     """Return every way that a run can ask for."""
     return tuple(
         Way(dtype, batch, checkpointing)
@@ -79,7 +79,6 @@ def paths() -> tuple[Way, ...]:
 def small_config(kind: str, folder: Path, place: torch.device, *, tiny: bool, saved: bool = False) -> RunConfig:
     """Return the config of a small random model, which is written to the folder: a decoder or an encoder."""
     shape = {**(TINY if tiny else SMALL), "max_position_embeddings": 64 if tiny else 512, "initializer_range": 0.05}
-    shape.pop("vocab_size", None)
     name, task = ("llama", "instruction") if kind == "instruction" else ("bert", "classification")
     architecture = Architecture(name, task, shape)  # type: ignore[arg-type]
     if not saved:

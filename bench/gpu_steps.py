@@ -134,7 +134,7 @@ def _allocated(place: torch.device, *, reset: bool = False) -> int:
 def large_shape(place: torch.device, *, tiny: bool, billions: int | None) -> Mapping[str, Any]:
     """Return the shape of the large model: as asked, or the largest that the device's memory has room for."""
     if tiny:
-        return {**TINY, "num_key_value_heads": 2}
+        return {**TINY, "num_key_value_heads": 2, "vocab_size": 100}
     memory = torch.cuda.get_device_properties(place).total_memory if place.type == "cuda" else 0
     chosen = billions or next(size for size, (least, _) in SHAPES.items() if memory >= least)
     return {**SHAPES[chosen][1], "num_key_value_heads": 8, "vocab_size": VOCABULARY, "tie_word_embeddings": chosen < 8}

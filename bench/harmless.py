@@ -3,27 +3,25 @@
 python -m bench.harmless [FILE ...] [--level NAME] [--operator NAME] [--domain NAME ...] [--questions FILE ...] [--show]
 
 A FILE holds one sentence a line, its harmless terms in [[double brackets]]; by default the files in bench/harmless, which
-were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists
-that the
-rules use. A file of questions is JSON lines with "question" and "focus" (MedQuAD). A term is kept if the scrubbed text holds
-the term as often as the text did.
+were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists that
+the rules use. A file of questions is JSON lines with "question" and "focus" (MedQuAD). A term is kept if the scrubbed text
+holds the term as often as the text did.
 """
 
 import json
 import logging
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
 from privacy.detect.levels import LEVELS
 from privacy.detect.normalise import normalise
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import DataError, HushtuneError
+from shared.errors import DataError
 from shared.records.types import RawRecord
 
 SENTENCES = Path(__file__).parent / "harmless"
@@ -46,7 +44,8 @@ def marked(path: Path) -> list[Sentence]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read as UTF-8 text; give a file of sentences with [[terms]]") from None
-    return [Sentence(normalise(MARKED.sub(r"\1", line)), _terms(MARKED.findall(line))) for line in lines if line.strip()]
+    marked_lines = [(MARKED.sub(r"\1", line), MARKED.findall(line)) for line in lines if line.strip()]
+    return [Sentence(normalise(text), tuple(map(normalise, terms))) for text, terms in marked_lines]
 
 
 def questions(paths: Sequence[Path], count: int = QUESTIONS) -> list[Sentence]:
@@ -105,10 +104,6 @@ def main() -> None:
     print(f"all sentences: {lost} of {total} terms touched ({lost / total:.1%})")
 
 
-def _terms(marks: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(normalise, marks))
-
-
 def _lost(sentence: Sentence, after: str | None) -> list[str]:
     """Return the terms that the scrubbed text holds less often than the text did."""
     if after is None:
@@ -117,7 +112,4 @@ def _lost(sentence: Sentence, after: str | None) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"harmless: {error}")
+    run_bench(main)

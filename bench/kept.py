@@ -1,4 +1,4 @@
-"""Hold frames of English texts that were written before the errors of November 2026 were read, apart from the rules.
+"""Frames of English texts that were written apart from the rules, before the errors of November 2026 were read.
 
 ``bench.unseen`` fills them: python -m bench.unseen FILE.jsonl --group kept --group kept_kinds --each 400. The group
 ``kept_kinds`` has one frame for each way of writing an identifier, the group ``kept`` is everyday text.

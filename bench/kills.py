@@ -6,7 +6,6 @@ run must end with each round committed once, a card that verifies, and ledgers i
 Run with: python -m bench.kills [--minutes N] [--seed N]
 """
 
-import argparse
 import json
 import os
 import random
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 
 TEST = "tests/e2e/test_kills.py"
 
@@ -48,13 +47,12 @@ def repeat(minutes: float, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print one row; exit with status 1 if a run was not whole."""
-    parser = argparse.ArgumentParser(prog="bench.kills", description="Random kills of real processes.")
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    row = repeat(given.minutes, given.seed)
-    print_rows([row], given.json)
+    parser = parser_of(__doc__, as_json=True)
+    parser.add_argument("--minutes", type=float, default=10.0, help="time after which no further run begins")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="chooses the kills")
+    arguments = parser.parse_args()
+    row = repeat(arguments.minutes, arguments.seed)
+    print_rows([row], arguments.json)
     sys.exit(row["all held"] != "yes")
 
 

@@ -5,7 +5,6 @@ python -m bench.languages [--kept] [--level L] [--language CODE] [--write FOLDER
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from stdnum.es import nif
 from stdnum.fr import nir, siret
 
 from bench.languages_frames import FRAMES
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from bench.unseen import Filler
 from privacy.detect.levels import LEVELS
 from privacy.leakage.comparison import is_held_back, ours, stock
 from privacy.leakage.labelled import Texts
 from privacy.leakage.score import Marked, leak_score
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import HushtuneError
 from shared.records.types import Span
 
 SEED, EACH = 1, 240
@@ -46,13 +44,13 @@ MONTHS = {
 CASES = ("##-%###", "%####/##", "?-%#####", "??%#####", "%## %### ##", "%#######")
 # Official numbers by locale: a form, and the check of its last digits, which are tried until they fit.
 OFFICIAL: Mapping[str, tuple[str, Callable[[str], bool]]] = {
-    "de_DE": ("%## ### ### ##", lambda number: idnr.is_valid(number)),
-    "de_AT": ("%### 010180", lambda number: vnr.is_valid(number)),
-    "de_CH": ("756.####.####.##", lambda number: ssn.is_valid(number)),
-    "fr_FR": ("2 8# 05 75 ### ### ##", lambda number: nir.is_valid(number)),
-    "fr_BE": ("85.07.30-###.##", lambda number: nn.is_valid(number)),
-    "fr_CH": ("756.####.####.##", lambda number: ssn.is_valid(number)),
-    "es_ES": ("########", lambda number: nif.is_valid(number)),
+    "de_DE": ("%## ### ### ##", idnr.is_valid),
+    "de_AT": ("%### 010180", vnr.is_valid),
+    "de_CH": ("756.####.####.##", ssn.is_valid),
+    "fr_FR": ("2 8# 05 75 ### ### ##", nir.is_valid),
+    "fr_BE": ("85.07.30-###.##", nn.is_valid),
+    "fr_CH": ("756.####.####.##", ssn.is_valid),
+    "es_ES": ("########", nif.is_valid),
 }
 
 
@@ -178,7 +176,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"languages: {error}")
+    run_bench(main)

@@ -1,7 +1,7 @@
 """Sentences of several languages with places for personal data, in two sets that were written together.
 
-``SEEN`` was read while the rules were corrected. Of ``KEPT`` nobody looks at a missed text, so that its figures are less
-biased; only counts by kind are seen. The sentences of ``PLAIN`` hold no personal data.
+The sentences of ``seen`` were read while the rules were corrected. Nobody reads the missed texts of ``kept``, only counts by
+kind, so that its figures are less biased. The sentences of ``plain`` hold no personal data.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,6 @@ grows, the allocator keeps freed pieces; if both grow, objects are kept.
 Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE] [--deadline SECONDS]
 """
 
-import argparse
 import multiprocessing
 import os
 import resource
@@ -23,13 +22,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from bench.toy_sites import play_sites, values_of
 from server.fleet import GridFleet
 from server.network.allowlist import AllowList
@@ -155,8 +154,8 @@ def _slope(memory: Sequence[float]) -> float:
     return float(50 * np.polyfit(range(len(half)), half, 1)[0]) if len(half) > 2 else 0.0
 
 
-def until(true: Any, seconds: float) -> None:
-    """Wait until ``true()`` holds.
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until ``holds()`` is true.
 
     Raises
     ------
@@ -164,7 +163,7 @@ def until(true: Any, seconds: float) -> None:
         It did not hold within so many seconds.
     """
     end = time.monotonic() + seconds
-    while not true():
+    while not holds():
         if time.monotonic() > end:
             raise TimeoutError("bench: the sites did not connect in time")
         time.sleep(0.05)
@@ -172,12 +171,11 @@ def until(true: Any, seconds: float) -> None:
 
 def main() -> None:
     """Print one row for each number of sites."""
-    parser = argparse.ArgumentParser(prog="bench.load", description="Seconds of a round over many sites.")
-    parser.add_argument("--sites", type=int, nargs="+", default=[3, 50, 100, 200])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, as_json=True)
+    parser.add_argument("--sites", type=int, nargs="+", default=[3, 50, 100, 200], help="numbers of sites, one row each")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each row")
     parser.add_argument("--faults", type=float, default=0.0, help="chance of silence, a lost connection or NaN")
     parser.add_argument("--deadline", type=float, default=4.0, help="seconds of a round that a silent site costs")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     deadline = given.deadline if given.faults else 300.0
     print_rows([measure(sites, given.rounds, given.faults, deadline) for sites in given.sites], given.json)

@@ -92,7 +92,7 @@ FAULTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-def reading(claim: int, fault: str | None = None) -> Reading:
+def reading(claim: int, fault: str | None) -> Reading:
     """Read the meter once at a claim, with a fault in the engine or without one."""
     with FAULTS[fault]() if fault else nullcontext():
         return meter(plan_of(CLAIMS[claim]), SIZES)

@@ -1,18 +1,17 @@
 """Measure how much a model's answers depend on gender, without and with each bias mitigation.
 
-Run: python -m bench.mitigations configs/bias.toml [--set section.key=value]. The runs differ only in the mitigation: they
-use the same records, scrubbed once, and the same seed. The noise of differential privacy has no seed.
+Run: python -m bench.mitigations configs/bias.toml [--set section.key=value]. The probes of the config must include gender
+swaps. The runs differ only in the mitigation: they use the same records, scrubbed once, and the same seed. The noise of
+differential privacy has no seed.
 """
 
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from shared.config.run import RunConfig
-from shared.errors import HushtuneError
 from simulations.run import simulate
 
 MITIGATIONS: Mapping[str, Sequence[str]] = {
@@ -53,15 +52,9 @@ def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run with each mitigation and print the rows."""
-    parser = parser_of(__doc__, as_json=True)
-    parser.add_argument("config", type=Path, help="the run's TOML file; its probes must include gender swaps")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, config=True, as_json=True).parse_args()
     print_rows(list(rows(arguments.config, arguments.set)), arguments.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"mitigations: {error}")
+    run_bench(main)

@@ -10,7 +10,6 @@ import ast
 import queue
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
@@ -22,9 +21,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.outcome import Outcome
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from bench.trial import Laboratory
-from shared.errors import HushtuneError, RunError
+from shared.errors import RunError
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "bench" / "mutants.toml"
@@ -202,7 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"mutants: {error}")
+    run_bench(main)

@@ -9,13 +9,11 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from privacy.audit.membership import clopper_pearson
 from shared.config.run import RunConfig
-from shared.errors import HushtuneError
 from shared.ops.findings import read_findings
 from simulations.audits.adapter import NAME, audit_adapter
 from simulations.display.audits import cell_name
@@ -87,13 +85,11 @@ def extraction_rows(found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, An
 
 def main() -> None:
     """Attack the adapters of each seed, and print both tables."""
-    parser = parser_of(__doc__)
-    parser.add_argument("config", type=Path, help="a run config")
+    parser = parser_of(__doc__, config=True)
     parser.add_argument("--seeds", type=int, default=3, help="draws of the planted texts, from the seed of the config on")
     parser.add_argument("--canaries", type=int, default=200, help="planted texts that are trained on once")
     parser.add_argument("--references", type=int, default=2, help="adapters that the attacker trains to compare with")
     parser.add_argument("--fills", type=int, default=32, help="secrets among which a planted one is ranked")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of the config")
     parser.add_argument("--json", action="store_true", help="print what was found with each seed as JSON")
     arguments = parser.parse_args()
     base = RunConfig.load(arguments.config, arguments.set)
@@ -110,7 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"outsider: {error}")
+    run_bench(main)

@@ -8,7 +8,6 @@ anonymised, and no record is printed. Rows: runs/bench/packing.json.
 
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,11 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.step import PLAN, timed
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from client.optimizer import optimizer_of
 from privacy.dp.engine import PrivateStep, make_private
 from shared.config.run import RunConfig
-from shared.errors import HushtuneError
 from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks import load_task
@@ -42,8 +40,7 @@ TURNS = 15
 
 def main() -> None:
     """Measure, print a table and write the rows."""
-    parser = parser_of(__doc__, config=True)
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, config=True).parse_args()
     config = RunConfig.load(arguments.config, arguments.set)
     rows, padding = measure(config, TURNS)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +109,4 @@ def _row(name: str, turns: Sequence[Mapping[str, tuple[float, float]]]) -> dict[
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"packing: {error}")
+    run_bench(main)

@@ -6,7 +6,6 @@ python -m bench.pii FILE.jsonl [--perturb] [--json]
 import json
 import logging
 import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,14 +16,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from privacy.detect.levels import LEVELS
 from privacy.leakage.comparison import STOCK, Detector, ours, stock
 from privacy.leakage.labelled import Texts, read_labelled
 from privacy.leakage.score import leak_score
 from privacy.leakage.span_evaluator import is_installed, span_scores
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import HushtuneError
 from shared.records.types import Span
 
 
@@ -140,7 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"pii: {error}")
+    run_bench(main)

@@ -10,6 +10,7 @@ All records are clipped, since rounding is largest relative to C then. No record
 import json
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,20 +62,17 @@ def measured(config: RunConfig, sizes: Sequence[int], repeats: int, moved: float
     learner = learner_of(config, (), moved)
     examples = learner.task.encode(records_of(config))
     rows: list[Row] = []
-    for name in ("packed", "padded"):
-        vars(learner)["packs"] = learner.packs and name == "packed"
+    for each in (learner, replace(learner, may_pack=False)):
         for size in sizes:
-            found = [slack_of(config, learner, _drawn(examples, size, turn)) for turn in range(repeats)]
-            most = max(found)
-            middle = statistics.median(found)
+            found = [slack_of(config, each, _drawn(examples, size, turn)) for turn in range(repeats)]
             rows.append(
                 {
                     "base": config.model.dtype,
                     "records": size,
-                    "batch": name if learner.packs or name == "padded" else "padded",
-                    "median": middle,
-                    "max": most,
-                    "per root": most / size**0.5,
+                    "batch": "packed" if each.packs else "padded",
+                    "median": statistics.median(found),
+                    "max": max(found),
+                    "per root": max(found) / size**0.5,
                 }
             )
     return rows

@@ -18,12 +18,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.detect.levels import LEVELS
 from privacy.detect.spacy_models import locate_models
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import HushtuneError
 from shared.records.types import RawRecord
 
 TURNS = 3
@@ -102,7 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"scrubbing: {error}")
+    run_bench(main)

@@ -23,6 +23,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Measure and print."""
+    # not `bench.table.parser_of`, because the run's own process must not import modules before it is measured
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")

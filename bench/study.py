@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from bench.study_cells import Cell, Study
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.aggregation import METHODS
 from shared.config.run import RunConfig
-from shared.errors import HushtuneError
 from shared.metrics.bootstrap import mean
 from shared.ops.numbers import epsilon_up
 from shared.wire.encodings import ORDERS, REPLIES
@@ -161,7 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"study: {error}")
+    run_bench(main)

@@ -1,8 +1,8 @@
 """Describe a study, a run config with a table [study]: its tasks, its ways of training, and the runs to train."""
 
+import copy
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,7 @@ class Study:
         labels = {"task.labels": list(NEED_LABELS)[: task.intents]} if task.intents else {}
         given = {"data.sites": sites, **labels, **task.settings, **(way.settings if way else {})}
         given |= {"privacy.enabled": False} if epsilon is None else {"privacy.epsilon": epsilon}
-        tree: dict[str, Any] = json.loads(json.dumps(self.tree))
+        tree = copy.deepcopy(dict(self.tree))
         tree.setdefault("run", {})["seed"] = tree["run"].get("seed", 0) + seed
         for dotted, value in given.items():
             section, field = dotted.split(".")

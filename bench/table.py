@@ -1,15 +1,16 @@
-"""Parse the command line of a benchmark, and print its rows as a table or as JSON."""
+"""Run a benchmark from the command line: parse its arguments, print its rows, and end in one sentence on an error."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from shared.errors import HushtuneError
 from shared.ops.numbers import epsilon_up
 
 
@@ -32,6 +33,14 @@ def parser_of(doc: str | None, *, config: bool = False, as_json: bool = False) -
     if as_json:
         parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def run_bench(main: Callable[[], None]) -> None:
+    """Run the main function of a benchmark; an error of ours ends the process with its sentence and status 1."""
+    try:
+        main()
+    except HushtuneError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, width: int = 160) -> None:

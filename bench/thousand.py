@@ -8,7 +8,6 @@ of two nodes with one processor each, which starts on this machine.
 Run: python -m bench.thousand [--sites N] [--how process|workers|ray] [--rounds N]. One case a run, because memory is a peak.
 """
 
-import argparse
 import random
 import resource
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.architectures import WORDS, Architecture
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import Scrubbed
@@ -129,11 +128,10 @@ def _peaks() -> Sequence[float]:
 
 def main() -> None:
     """Print the row of one case."""
-    parser = argparse.ArgumentParser(prog="bench.thousand", description="Many small simulated sites.")
-    parser.add_argument("--sites", type=int, default=1000)
-    parser.add_argument("--how", choices=["process", "workers", "ray"], default="process")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of(__doc__, as_json=True)
+    parser.add_argument("--sites", type=int, default=1000, help="number of sites")
+    parser.add_argument("--how", choices=["process", "workers", "ray"], default="process", help="where the sites train")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds to train")
     given = parser.parse_args()
     print_rows([measure(given.sites, given.how, given.rounds)], given.json)
 

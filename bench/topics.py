@@ -8,10 +8,10 @@ label; and no disease has a question on both sides of the split. The way "no sub
 Finished trainings are kept, so a measurement that was stopped, or that ``--seconds`` ended, resumes.
 """
 
+import copy
 import hashlib
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from privacy.anonymise.polyglot import Polyglot
@@ -31,7 +31,7 @@ from privacy.leakage.residual import StockPresidio
 from shared.config.anonymise import AnonymiseSection
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
-from shared.errors import DataError, HushtuneError
+from shared.errors import DataError
 from shared.metrics.bootstrap import mean
 from shared.records.types import RawRecord, Record
 from simulations.data.partition import split_held_out
@@ -134,7 +134,7 @@ def cells(file: Path, records: Sequence[RawRecord], seeds: int, ways: Sequence[s
         texts = {record.position: text for record, text in zip(records, WAYS[way](records), strict=True)}
         for seed in range(seeds):
             for epsilon in EPSILONS:
-                given = json.loads(json.dumps(tree))
+                given = copy.deepcopy(tree)
                 given["run"]["seed"] += seed
                 given["privacy"] |= {"enabled": False} if epsilon is None else {"epsilon": epsilon}
                 yield Cell(way, epsilon, seed, RunConfig.parse(given, f"{file}, {way}"), texts)
@@ -210,7 +210,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"topics: {error}")
+    run_bench(main)

@@ -16,11 +16,11 @@ from typing import Any
 from faker import Faker
 
 from bench import fresh, kept
+from bench.fresh import ENGLISH
 from bench.table import parser_of
 from shared.records.types import Span
 
 # {SLOT} is a value with its label; the language of a frame says which locales its values may come from.
-ENGLISH = ("en_US", "en_GB", "en_IN", "en_AU", "en_CA", "en_NZ", "en_IE")
 FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "bank": (
         ENGLISH,
@@ -112,10 +112,10 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ),
     ),
     "fresh": (fresh.MIXED, fresh.FRESH),
-    "kinds": (fresh.ENGLISH, fresh.KINDS),
-    "lookalikes": (fresh.ENGLISH, fresh.LOOKALIKES),
+    "kinds": (ENGLISH, fresh.KINDS),
+    "lookalikes": (ENGLISH, fresh.LOOKALIKES),
     "kept": (fresh.MIXED, kept.KEPT),
-    "kept_kinds": (fresh.ENGLISH, kept.KEPT_KINDS),
+    "kept_kinds": (ENGLISH, kept.KEPT_KINDS),
 }
 # Names of many origins, written by hand: names in Faker's lists are in the anonymiser's lists too, which would flatter it.
 GIVEN = (

@@ -8,15 +8,13 @@ differs between runs.
 
 import multiprocessing
 import resource
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from shared.config.run import RunConfig
-from shared.errors import HushtuneError
 
 NOISED: Mapping[str, Sequence[str]] = {str(views): (f"augmentation.views={views}",) for views in (1, 4, 8)}
 PARAPHRASED: Mapping[str, Sequence[str]] = {
@@ -65,7 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"views: {error}")
+    run_bench(main)

@@ -16,7 +16,6 @@ import gzip
 import json
 import re
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,13 +25,13 @@ from xml.etree import ElementTree
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
 
-from bench.table import parser_of
+from bench.table import parser_of, run_bench
 from bench.vocabulary_packages import PACKAGES, pickled, read, read_synsets, surnames
 from privacy.detect.domains.kinds import KINDS
 from privacy.detect.domains.terms import FOLDER, LONGEST, tokens
 from privacy.detect.languages.en.words import load_words
 from privacy.detect.words import LOCALES, MANY_LOCALES, WordLists
-from shared.errors import DataError, HushtuneError
+from shared.errors import DataError
 from shared.models.wheels import sha256_file
 
 WRITTEN = Path(__file__).parent / "terms"
@@ -85,13 +84,11 @@ class Terms:
     def add(self, term: str, cased: bool = False) -> None:
         """Add a term; ``cased`` says that its source writes names, and nothing else, with a capital after the first word."""
         row = tokens(term)
-        if not row or len(row) > LONGEST:
-            if not cased:
-                return
-        elif not any(character.isdigit() for character in row[0]) or len(row) > 1:
+        is_number = len(row) == 1 and any(map(str.isdigit, row[0]))
+        if 0 < len(row) <= LONGEST and not is_number:
             self.every.add(tuple(row))
         if cased:
-            self.small.update(token for token in tokens(" ".join(re.findall(r"(?<![\w'-])[a-z][\w-]*", term))))
+            self.small.update(tokens(" ".join(re.findall(r"(?<![\w'-])[a-z][\w-]*", term))))
 
 
 def main() -> None:
@@ -248,7 +245,4 @@ def _add_wordnet(terms: Terms, folder: Path, domain: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"vocabulary: {error}")
+    run_bench(main)

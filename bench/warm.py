@@ -6,8 +6,8 @@ and one of tweets, which the config names with their sizes, are drawn from the o
 are measured. Each row is trained by the same settings, from the untrained adapter and from the public one.
 """
 
+import copy
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.table import parser_of, print_rows
+from bench.table import parser_of, print_rows, run_bench
 from privacy.accounting import Accountant
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
-from shared.errors import DataError, HushtuneError
+from shared.errors import DataError
 from shared.metrics.bootstrap import mean
 from shared.tasks.outcome import Outcome
 from simulations.planning import site_plans
@@ -47,16 +47,14 @@ class Dealt:
     def config(self, public: bool, epsilon: float | None) -> RunConfig:
         """Return the run of the public text or of the sites, with an epsilon or without privacy."""
         sites = [each | {"file": f"{each['id']}.jsonl"} for each in self.tree["data"]["sites"]]
-        reviews = {"id": PUBLIC, "file": f"{PUBLIC}.jsonl", "declared_size": 1}
-        tree = json.loads(json.dumps(self.tree))
-        tree["data"] |= {"root": str(self.folder), "sites": [reviews] if public else sites}
-        tree["evaluation"] = tree.get("evaluation", {}) | {"file": str(self.folder / "measured.jsonl")}
-        tree["privacy"] = tree["privacy"] | ({"enabled": False} if epsilon is None else {"epsilon": epsilon})
+        tree = copy.deepcopy(dict(self.tree))
         if public:
-            tree["aggregation"] = {}
-            tree["cohort"] = {"quorum": 1}
             lines = len((self.folder / f"{PUBLIC}.jsonl").read_text(encoding="utf-8").splitlines())
-            reviews["declared_size"] = lines
+            sites = [{"id": PUBLIC, "file": f"{PUBLIC}.jsonl", "declared_size": lines}]
+            tree |= {"aggregation": {}, "cohort": {"quorum": 1}}
+        tree["data"] |= {"root": str(self.folder), "sites": sites}
+        tree["evaluation"] = tree.get("evaluation", {}) | {"file": str(self.folder / "measured.jsonl")}
+        tree["privacy"] |= {"enabled": False} if epsilon is None else {"epsilon": epsilon}
         return RunConfig.parse(tree, "bench.warm")
 
 
@@ -78,9 +76,7 @@ def dealt(tree: Mapping[str, Any], source: Path, seed: int, folder: Path) -> Dea
         rows[name] = rows[name][site["declared_size"] :]
     _write(folder / f"{PUBLIC}.jsonl", rows[PUBLIC])
     _write(folder / "measured.jsonl", [row for name in sorted(set(FILES.values())) for row in rows[name][:MEASURED]])
-    own = json.loads(json.dumps(tree))
-    own["run"]["seed"] = seed
-    return Dealt(folder, own)
+    return Dealt(folder, {**tree, "run": {**tree["run"], "seed": seed}})
 
 
 def _clear(path: Path) -> list[dict[str, Any]]:
@@ -146,7 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HushtuneError as error:
-        sys.exit(f"warm: {error}")
+    run_bench(main)

@@ -1,6 +1,5 @@
 """What a site is told before its first round: records that no task can read, a server that is not there, little room."""
 
-import shutil
 import socket
 from pathlib import Path
 
@@ -113,4 +112,3 @@ def test_a_model_folder_without_weights_is_told(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     said = flaws(tmp_path, file=FILE + '[model]\nfolders = { own = "own" }\n')
     assert any("has no weights for model 'own'" in line for line in said)
-    shutil.rmtree(tmp_path / "own")

@@ -110,16 +110,7 @@ def altered(change: str) -> Rows:
     return chained(rows)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "other-reply",
-        "uninvited-reply",
-        "other-site",
-        "other-adapter",
-        "round-less",
-    ],
-)
+@pytest.mark.parametrize("change", ["other-reply", "uninvited-reply", "other-site", "other-adapter", "round-less"])
 def test_a_server_that_publishes_another_past_than_the_site_was_shown_is_caught(
     folder: Path, published: Callable[[Rows], Path], change: str
 ) -> None:

@@ -19,6 +19,7 @@ from client.question_log import Book
 from client.set_up import Host
 from client.site_file import SiteFile
 from privacy.budget import Budget, Limit
+from privacy.dp.clipping import FlatClipping
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.leakage.gate import GateFailed
@@ -40,6 +41,7 @@ from shared.errors import (
     PolicyRefused,
     PrivacyError,
 )
+from shared.models.wheels import sha256_file
 from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
@@ -51,8 +53,6 @@ Forge = Callable[..., TrainOrder]
 
 @pytest.fixture
 def digest(tiny_bert: Path) -> str:
-    from shared.models.wheels import sha256_file
-
     return sha256_file(tiny_bert / "model.safetensors")
 
 
@@ -74,6 +74,16 @@ def forge(classify: RunConfig, change: Change, digest: str, learner_of: LearnerO
         return replace(TrainOrder("run", 1, "nonce", config, adapter, 2, installed()), **header)
 
     return order
+
+
+def host_of(file: SiteFile) -> Host:
+    return Host(file, lambda *_, **__: None)
+
+
+def fill(file: SiteFile, count: int = 40) -> None:
+    """Write records of both labels into the site's data file."""
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(count)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def never_opened(path: Path) -> Callable[[], bool]:
@@ -118,7 +128,7 @@ def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
 
 def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it(file: SiteFile, forge: Forge) -> None:
     ranks = {"aggregation.method": "partitioned_mean", "data.sites.0.rank": 1}
-    order, host = forge(ranks), Host(file, lambda *_, **__: None)
+    order, host = forge(ranks), host_of(file)
     with pytest.raises(MessageError, match="does not have the names and shapes that the run's config gives"):
         host.train(order)  # the adapter of another site's rank
     with pytest.raises(Declined):  # past all checks without a record; there is no file of records
@@ -132,15 +142,14 @@ def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it
 def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_gave_it_that_rank(
     file: SiteFile, forge: Forge
 ) -> None:
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fill(file)
     file, method = without_privacy(file), {"privacy.enabled": False, "aggregation.method": "partitioned_mean"}
     limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
     given = forge({**method, "data.sites.0.rank": 1})
-    wanted = Host(file, lambda *_, **__: None).train(replace(given, adapter=cut(given.adapter, 1)))
+    wanted = host_of(file).train(replace(given, adapter=cut(given.adapter, 1)))
     shutil.rmtree(file.site.state)
     file.site.ledger_head.unlink()
-    found = Host(limited, lambda *_, **__: None).train(forge(method))
+    found = host_of(limited).train(forge(method))
     assert found.delta.spec == cut(given.adapter, 1).spec != given.adapter.spec
     assert found.delta.digest() == wanted.delta.digest()
     assert is_part(found.delta.spec, given.adapter.spec)
@@ -151,7 +160,7 @@ def test_the_plan_of_a_site_with_a_lower_rank_in_its_file_counts_the_numbers_tha
 ) -> None:
     config = forge({"aggregation.method": "partitioned_mean"}).config
     limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
-    whole, part = (Host(each, lambda *_, **__: None)._prepare(config) for each in (file, limited))
+    whole, part = (host_of(each)._prepare(config) for each in (file, limited))
     assert part.plan == whole.plan  # the same norm, noise and steps; the site clips and noises what it trains
     assert part.shapes == shapes_at(whole.shapes, 1) != whole.shapes
 
@@ -183,7 +192,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
     with pytest.raises(Declined) as caught:
-        Host(file.model_copy(update={"policy": policy}), lambda *_, **__: None).train(forge())
+        host_of(file.model_copy(update={"policy": policy})).train(forge())
     assert isinstance(caught.value.__cause__, GateFailed)
     assert re.search(r"planted_recall = 0\.\d+ \(needs 1\)", str(caught.value.__cause__))
     assert len(list((file.site.state / "cache").iterdir())) == 1
@@ -193,16 +202,15 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
     file: SiteFile, forge: Forge, learner_of: LearnerOf, tiny_bert: Path
 ) -> None:
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fill(file)
     order = forge()
     here = file.carried_out(order.config)
     order = replace(order, adapter=read_adapter(learner_of(here).model))
     untouched = never_opened(file.data.file)
-    reply = Host(file, lambda *_, **__: None).train(order)
+    reply = host_of(file).train(order)
     assert not untouched()
     assert reply.delta.norm > 0
-    again = Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
+    again = host_of(file).train(replace(order, nonce="another"))
     assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
 
@@ -211,12 +219,11 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
 def test_a_site_with_two_processes_answers_an_order_by_its_own_file_alone(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fill(file)
     file = file.model_copy(update={"model": file.model.model_copy(update={"processes": 2})})
     order = forge()
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
-    host = Host(file, lambda *_, **__: None)
+    host = host_of(file)
     assert host.train(order).delta.norm > 0
     assert host._site is not None
     host._site.close()
@@ -248,7 +255,7 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     untouched = never_opened(file.data.file)
     with pytest.raises(HushtuneError) as caught:
-        Host(file, lambda *_, **__: None).train(forge(changes, **header))
+        host_of(file).train(forge(changes, **header))
     assert outward_code(caught.value) == code
     assert untouched()
     assert file.set_ups.book() == Book()
@@ -257,7 +264,7 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
 def test_an_adapter_of_numbers_that_no_training_gives_is_refused_before_a_record_is_read(
     file: SiteFile, forge: Forge
 ) -> None:
-    order, host = forge(PLAIN), Host(without_privacy(file), lambda *_, **__: None)
+    order, host = forge(PLAIN), host_of(without_privacy(file))
     name, first = next(iter(order.adapter.arrays.items()))
     for number in (np.nan, np.inf, -np.inf, 1.1e6, -1e30):
         spoilt = AdapterState({**order.adapter.arrays, name: np.full_like(first, number)})
@@ -279,14 +286,14 @@ def test_a_set_up_is_on_the_disk_before_a_record_is_read_and_one_too_many_reads_
     open_file = without_privacy(file)
     for seed in (1, 2, 3, 3):
         with pytest.raises(Declined):
-            Host(open_file, lambda *_, **__: None).train(forge({"run.seed": seed, **PLAIN}))
+            host_of(open_file).train(forge({"run.seed": seed, **PLAIN}))
     assert read == [1, 2, 3, 3]
     with pytest.raises(PolicyRefused, match="max_set_ups"):
-        Host(open_file, lambda *_, **__: None).train(forge({"run.seed": 4, **PLAIN}))
+        host_of(open_file).train(forge({"run.seed": 4, **PLAIN}))
     assert len(read) == 4
     file.set_ups.admit(1)
     with pytest.raises(Declined):
-        Host(open_file, lambda *_, **__: None).train(forge({"run.seed": 4, **PLAIN}))
+        host_of(open_file).train(forge({"run.seed": 4, **PLAIN}))
     assert len(read) == 5
 
 
@@ -298,7 +305,7 @@ def test_a_round_that_fails_at_the_site_is_counted_and_sooner_or_later_no_more_b
             raise MemoryError
 
     monkeypatch.setattr(Host, "_site_of", lambda *_: Fails())
-    host = Host(without_privacy(file), lambda *_, **__: None)
+    host = host_of(without_privacy(file))
     for _ in range(10):
         with pytest.raises(Declined):
             host.train(forge(PLAIN))
@@ -312,7 +319,7 @@ def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
     left, given = iter([10**10, 7, 7]), list[object]()
     monkeypatch.setattr("client.planned_run.free_bytes", lambda _: next(left))
     monkeypatch.setattr("client.planned_run.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
-    host = Host(without_privacy(file), lambda *_, **__: None)
+    host = host_of(without_privacy(file))
     for seed in (1, 2):
         with pytest.raises(Declined):  # there is no file
             host.train(forge({"run.seed": seed, **PLAIN}))
@@ -359,7 +366,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
     assert dict(told)["paraphrase"]["seconds_left"] == 0
     assert reply.released == {}
     again = len(shown)
-    Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
+    host_of(file).train(replace(order, nonce="another"))
     assert len(shown) == again  # what the cache has is not written again
 
 
@@ -367,8 +374,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(30)]
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fill(file, 30)
     told: list[tuple[str, dict[str, float]]] = []
     order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
@@ -379,7 +385,7 @@ def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
 def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
     untouched = never_opened(file.data.file)
     with pytest.raises(ModelError, match=r"^augmentation\.paraphrases: '/nowhere/at/all' cannot write them; name a model"):
-        Host(with_writer(file, "/nowhere/at/all"), lambda *_, **__: None).train(forge(PARAPHRASED))
+        host_of(with_writer(file, "/nowhere/at/all")).train(forge(PARAPHRASED))
     assert untouched()
     assert not file.site.state.exists()
 
@@ -394,18 +400,16 @@ def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
     shutil.rmtree(file.site.state)
     shutil.copytree(tmp_path / "backup", file.site.state)
     with pytest.raises(LedgerError, match=r"ledger\.jsonl: is an old copy that ends at entry 0, but .* has seen entry 1"):
-        Host(file, lambda *_, **__: None).train(forge(run_id="another"))
+        host_of(file).train(forge(run_id="another"))
     assert not file.outbox.exists()
 
 
 def test_a_site_whose_engine_is_faulty_refuses_before_it_opens_a_record(
     file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from privacy.dp.clipping import FlatClipping
-
     file.data.file.write_text("not even a record\n")
     untouched, original = never_opened(file.data.file), FlatClipping.factors
     monkeypatch.setattr(FlatClipping, "factors", lambda self, norms, whole: 1.2 * original(self, norms, whole))
     with pytest.raises(PrivacyError, match=r"the meter saw 1\.2 for 'a unit's share of a sum"):
-        Host(file, lambda *_, **__: None).train(forge())
+        host_of(file).train(forge())
     assert untouched()

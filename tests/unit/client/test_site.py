@@ -20,7 +20,6 @@ from client.site import Site
 from privacy import ledger as ledger_module
 from privacy.dp import engine
 from privacy.dp.plan import PrivacyPlan
-from privacy.dp.release import metrics_event
 from privacy.dp.run_plans import plan_for_site, releases_of
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
@@ -35,18 +34,20 @@ MakeSite = Callable[..., Site]
 
 @pytest.fixture
 def make(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> MakeSite:
-    """Make a site with 30 records and a matching plan; all sites made here share one ledger."""
+    """Return a function that makes a site with a matching plan; all sites of one ledger name share that ledger."""
 
-    def build(config: RunConfig, ledger: str = "north") -> Site:
-        training, privacy = config.training, config.privacy
-        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
-        plan = PrivacyPlan(
-            training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100, releases
-        )
-        private = plan if config.privacy.enabled else None
-        return site_of("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget(ledger))
+    def build(config: RunConfig, ledger: str = "north", count: int = 30, **more: Any) -> Site:
+        given = {"plan": plan_of(config) if config.privacy.enabled else None, "budget": open_budget(ledger), **more}
+        return site_of("north", 100, config, records_of(config, count), learner_of(config), **given)
 
     return build
+
+
+def plan_of(config: RunConfig, **other: Any) -> PrivacyPlan:
+    """Return the plan that matches a config at noise multiplier 1, with some fields set to other values."""
+    training, privacy = config.training, config.privacy
+    plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+    return replace(plan, **{"releases": releases_of(config), "unit": privacy.unit, **other})
 
 
 @pytest.fixture
@@ -171,11 +172,10 @@ def test_the_ledger_names_the_adapter_of_an_order_if_the_server_publishes_the_sa
 
 
 def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
+    classify: RunConfig, make: MakeSite, open_budget: OpenBudget
 ) -> None:
-    plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     poor = open_budget("north", 0.1)
-    site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
+    site = make(classify, budget=poor)
     with pytest.raises(LedgerError, match="budget exhausted"):
         site.train(order(site, classify))
     assert poor.spent().epsilon == 0
@@ -200,11 +200,9 @@ def test_an_adapter_of_another_spec_is_refused(classify: RunConfig, make: MakeSi
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_too_few_records_are_refused_in_one_line_without_the_count(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget, count: int
-) -> None:
+def test_too_few_records_are_refused_in_one_line_without_the_count(classify: RunConfig, make: MakeSite, count: int) -> None:
     with pytest.raises(DataError, match=r"site north: .*cohort\.min_records = 4") as caught:
-        site_of("north", 100, classify, records_of(classify, count), learner_of(classify), None, open_budget("north"))
+        make(classify, count=count)
     assert "\n" not in str(caught.value)
     assert f" {count} " not in str(caught.value)
 
@@ -236,18 +234,13 @@ def test_a_site_whose_model_mixes_records_is_not_set_up_under_privacy(
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_stored_delta_is_the_encoded_one_and_is_the_plain_one_to_half_a_step(
-    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: bool,
-) -> None:  # fmt: skip
+    classify: RunConfig, change: Change, make: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: bool
+) -> None:
     config = change(classify, {"privacy.enabled": enabled, "aggregation.encoding": "int8"})
     kept = []
     monkeypatch.setattr(site_module, "train", lambda *args, **named: kept.append(trainer.train(*args, **named)) or kept[-1])
-    training = config.training
-    plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-    outbox, private = Outbox(tmp_path), plan if enabled else None
-    site = site_of(
-        "north", 100, config, records_of(config, 30), learner_of(config), private, open_budget("n"), outbox=outbox
-    )
+    outbox = Outbox(tmp_path)
+    site = make(config, outbox=outbox)
     asked = TrainOrder.from_record(order(site, config).to_record())
     reply = site.train(asked)
     arrived = TrainReply.from_record(reply.to_record())
@@ -268,15 +261,8 @@ def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make
 
 
 def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
-    classify: RunConfig,
-    learner_of: LearnerOf,
-    records_of: RecordsOf,
-    open_budget: OpenBudget,
-    monkeypatch: pytest.MonkeyPatch,
+    classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from client import trainer
-    from privacy.dp import engine
-
     seen: list[tuple[float, float]] = []
     original_optimizer, original_batches = engine.clipping_optimizer, trainer.poisson_batches
 
@@ -292,60 +278,40 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     rates: list[float] = []
     monkeypatch.setattr(engine, "clipping_optimizer", optimizer)
     monkeypatch.setattr(trainer, "poisson_batches", batches)
-    plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):
-        site = site_of(
-            "north", 100, classify, records_of(classify, count), learner_of(classify), plan, open_budget(f"north-{count}")
-        )
+        site = make(classify, f"north-{count}", count)
         site.train(order(site, classify))
     assert seen == [(20.0, 0.2)] * 4
 
 
-@pytest.mark.parametrize(
-    "given",
-    [(0.1, 1.0, 0.5, 2, 2), (0.2, 1.0, 0.5, 3, 2)],  # the config samples at 0.2, twice a round
-)
+PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 5}
+OTHER_PLANS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "samples less": ({}, {"sampling_rate": 0.1}),
+    "more steps": ({}, {"steps_per_round": 3}),
+    "pays for no label counts": ({"balance.weights": "counts"}, {"releases": ()}),
+    "pays for no metrics": ({"privacy.release": "metrics"}, {"releases": ()}),
+    "protects records, not persons": (PERSON, {"unit": "record"}),
+    "none": ({}, None),
+}
+
+
+@pytest.mark.parametrize(("changes", "other"), OTHER_PLANS.values(), ids=OTHER_PLANS)
 def test_a_plan_that_is_not_the_configs_is_refused(
-    classify: RunConfig,
-    learner_of: LearnerOf,
-    records_of: RecordsOf,
-    open_budget: OpenBudget,
-    given: tuple[float, float, float, int, int],
+    classify: RunConfig, change: Change, make: MakeSite, changes: dict[str, Any], other: dict[str, Any] | None
 ) -> None:
-    plan = PrivacyPlan(*given, 1e-4, 100)
-    with pytest.raises(HushtuneError):
-        site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
-        site.train(order(site, classify))
-
-
-def test_a_private_config_without_a_plan_is_refused(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
-) -> None:
-    with pytest.raises(HushtuneError):
-        site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), None, open_budget("north"))
-        site.train(order(site, classify))
+    config = change(classify, changes)
+    plan = None if other is None else plan_of(config, **other)
+    with pytest.raises(PrivacyError, match="not that of this run"):
+        make(config, count=8, plan=plan, persons="abcdefgh")
 
 
 def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_again(
-    either: RunConfig,
-    learner_of: LearnerOf,
-    records_of: RecordsOf,
-    tmp_path: Path,
-    open_budget: OpenBudget,
-    monkeypatch: pytest.MonkeyPatch,
+    either: RunConfig, make: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def restarted() -> Site:
-        training, privacy = either.training, either.privacy
-        plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-        box = Outbox(tmp_path / "outbox")
-        return site_of(
-            "north", 100, either, records_of(either, 30), learner_of(either), plan, open_budget("north"), outbox=box
-        )
-
-    first = restarted()
+    first = make(either, outbox=Outbox(tmp_path))
     asked = order(first, either)
     reply = first.train(asked)
-    after = restarted()
+    after = make(either, outbox=Outbox(tmp_path))
     monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained again"))
     again = after.train(replace(asked, nonce="another"))
     assert again.delta.digest() == reply.delta.digest()
@@ -357,34 +323,17 @@ def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_aga
         after.train(moved)
 
 
-PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 5}
-
-
-def of_persons(config: RunConfig, persons: Sequence[str], build: tuple[LearnerOf, RecordsOf, OpenBudget]) -> Site:
-    """Make a site whose records belong to persons, with a matching plan."""
-    learner_of, records_of, open_budget = build
-    training, plan = config.training, None
-    if config.privacy.enabled:
-        plan = PrivacyPlan(
-            *(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100),
-            releases=releases_of(config),
-            unit="person",
-        )
-    records = records_of(config, len(persons))
-    return site_of("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons=persons)
-
-
-@pytest.fixture
-def build(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> tuple[Any, ...]:
-    return learner_of, records_of, open_budget
+def of_persons(make: MakeSite, config: RunConfig, persons: Sequence[str]) -> Site:
+    """Make a site whose records belong to persons."""
+    return make(config, count=len(persons), persons=persons)
 
 
 def test_persons_are_sampled_and_each_comes_whole_with_all_records_and_views(
-    either: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
+    either: RunConfig, change: Change, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = change(either, {**PERSON, "augmentation.views": 3, "training.sampling_rate": 0.5, "training.steps": 4})
     persons = ["ann"] * 6 + ["bob"] * 3 + ["eve", "kim", "lea"]
-    site = of_persons(config, persons, build)
+    site = of_persons(make, config, persons)
     seen: list[Counter[int]] = []
     original = engine.PrivateStep.accumulate
 
@@ -400,19 +349,24 @@ def test_persons_are_sampled_and_each_comes_whole_with_all_records_and_views(
         assert sorted(step.values()) == [3, 3, 3, 9, 18]
 
 
-def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, change: Change, build: Any) -> None:
+def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, change: Change, make: MakeSite) -> None:
     config = change(classify, PERSON)
     with pytest.raises(DataError, match=r"fewer usable training persons than cohort.min_records = 4"):
-        of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve"], build)
+        of_persons(make, config, ["ann"] * 20 + ["bob"] * 5 + ["eve"])
     with pytest.raises(DataError, match=r"the person of some records is unknown; check data\.columns\.person"):
-        site_of("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
+        make(config, count=8)
 
 
 def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under_privacy(
-    classify: RunConfig, plain: RunConfig, change: Change, build: Any
+    classify: RunConfig,
+    plain: RunConfig,
+    change: Change,
+    make: MakeSite,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
 ) -> None:
     """The noise covers the rounding of as many gradients as the site declares, with a margin that twice as many keep."""
-    learner_of, records_of, open_budget = build
 
     def made(config: RunConfig, records: int) -> Site:
         plan = plan_for_site(config, 20)
@@ -425,42 +379,19 @@ def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under
     persons = change(classify, PERSON)
     many, few = [f"person {number}" for number in range(201)], ["ann", "bob", "eve", "kim"] * 60
     with pytest.raises(DataError, match=r"more than 2 times as many usable training persons as its declared size of 100"):
-        of_persons(persons, many, build)
-    of_persons(persons, few, build)
+        of_persons(make, persons, many)
+    of_persons(make, persons, few)
 
 
 def test_what_a_person_releases_is_one_share_however_many_records(
-    classify: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
+    classify: RunConfig, change: Change, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = change(classify, {**PERSON, "privacy.release": "metrics", "balance.weights": "counts"})
     silence(monkeypatch)
-    site = of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve", "kim", "lea"], build)
+    site = of_persons(make, config, ["ann"] * 20 + ["bob"] * 5 + ["eve", "kim", "lea"])
     released = site.train(order(site, config)).released
     assert released["records"] == pytest.approx(5)
     assert 0 <= released["hits"] <= 5
-
-
-@pytest.mark.parametrize(
-    "changes", [{"balance.weights": "counts"}, {"privacy.release": "metrics"}, PERSON], ids=["counts", "metrics", "person"]
-)
-def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
-    classify: RunConfig, change: Change, build: Any, changes: dict[str, Any]
-) -> None:
-    config = change(classify, changes)
-    training = config.training
-    plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-    learner_of, records_of, open_budget = build
-    with pytest.raises(PrivacyError, match="not that of this run"):
-        site_of(
-            "north",
-            100,
-            config,
-            records_of(config, 8),
-            learner_of(config),
-            plan,
-            open_budget("north"),
-            persons=list("abcdefgh"),
-        )
 
 
 def test_label_weights_change_what_is_learnt(classify: RunConfig, change: Change, make: MakeSite) -> None:

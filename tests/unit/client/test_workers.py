@@ -21,6 +21,7 @@ from client.trainer import Trained, train
 from client.units import TrainingSet
 from client.worker import Part, Sum, share
 from client.workers import Workers, environment_of
+from privacy.dp import mechanism
 from privacy.dp.engine import make_private, sharing, summing
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 from privacy.secagg.shared_plan import SharedNoise
@@ -67,18 +68,8 @@ def drawing(monkeypatch: pytest.MonkeyPatch, *batches: Sequence[int]) -> list[in
 
 
 def trained(config: RunConfig, learner: Learner, data: TrainingSet, plan: PrivacyPlan | None, split: Any) -> Trained:
-    return train(
-        learner,
-        data,
-        read_adapter(learner.model),
-        config,
-        plan,
-        round_number=1,
-        divisor=20.0,
-        site_id="north",
-        moments=None,
-        split=split,
-    )
+    given = {"round_number": 1, "divisor": 20.0, "site_id": "north", "moments": None, "split": split}
+    return train(learner, data, read_adapter(learner.model), config, plan, **given)
 
 
 def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
@@ -177,8 +168,6 @@ def test_only_this_process_draws_a_batch_and_noise_and_every_share_is_of_its_byt
     crew = Here(classify, learner, PLAN, [learner_of(classify), learner_of(classify)])
     data = TrainingSet.of(learner.task.encode(records_of(classify, 20)))
     states, draws = [], []
-    from privacy.dp import mechanism
-
     original = mechanism.rounded_gaussian
     monkeypatch.setattr(mechanism, "rounded_gaussian", lambda *a: draws.append(a[0]) or original(*a))
 
