@@ -60,7 +60,7 @@ PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
 MAKE_ROOM = "; make room on the disk, then start the same command again: nothing that was committed is lost"
 GIVE_MEMORY = "the system gives this process no more memory; raise its limit (ulimit -v, or the container's)"
-NO_MEMORY = ("failed to map segment", "DefaultCPUAllocator", "Cannot allocate memory")
+NO_MEMORY = ("failed to map segment", "DefaultCPUAllocator", "Cannot allocate memory")  # in errors of the loader and torch
 RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
 

@@ -18,7 +18,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 WIDTH, HEIGHT = 1160, 926
 COLOURS = {"shared": "#5b6b7f", "privacy": "#1a7f5a", "client": "#b45f06", "server": "#3b5bb5", "simulations": "#8a3b8f"}
 FLOORS = (("simulations",), ("client", "server"), ("privacy",), ("shared",))
-BOX, TALL, PITCH, TOP = 262, 50, 66, 106
+BOX, TALL, PITCH, TOP = 262, 50, 66, 106  # width and height of a step, distance of two rows, y of the first row
 RECORDS, ORDERS, ANSWERS = 36, 338, 862  # x of the three columns of steps
 SANS, MONO = "Helvetica, Arial, sans-serif", "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 
+from bench.table import parser_of
 from client.optimizer import optimizer_of
 from privacy.dp.engine import make_private
 from shared.config.run import RunConfig
@@ -32,7 +33,7 @@ from shared.tasks.examples import Example
 
 OUTPUT = Path("runs/bench/epoch.json")
 IGNORED = -100  # the label that transformers' loss ignores
-TURNS = 2
+TURNS, RECORDS, BATCH = 2, 48, 8  # epochs of each variant, records of an epoch, and records of a step
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,17 @@ class InOrder(Trainer):
         return SequentialSampler(rows)
 
 
-def main(folder: Path, count: int = 48, batch: int = 8) -> None:
-    """Measure an epoch over the first ``count`` records of a folder, print a table and write the rows."""
+def main() -> None:
+    """Measure an epoch over records of a folder, print a table and write the rows."""
+    parser = parser_of(__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default="data/medquad", help="the folder of the .jsonl files")
+    folder = parser.parse_args().folder
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         Console().print(f"skipped: no .jsonl files in {folder}; name a folder that has some: make bench-epoch DATA=FOLDER")
         return
-    records = _records(files, count)
-    turns = [{variant.name: _epoch(variant, records, batch) for variant in variants()} for _ in range(TURNS)]
+    records = _records(files)
+    turns = [{variant.name: _epoch(variant, records) for variant in variants()} for _ in range(TURNS)]
     rows = [_row(name, turns, len(records)) for name in turns[0]]
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -94,15 +98,15 @@ def _row(name: str, turns: Sequence[Mapping[str, tuple[float, float]]], records:
     }
 
 
-def _records(files: Sequence[Path], count: int) -> list[Record]:
+def _records(files: Sequence[Path]) -> list[Record]:
     """Read the first records of each file; texts longer than the model's limit are truncated when they are encoded."""
     rows = []
     for file in files:
         with file.open(encoding="utf-8") as lines:
-            rows += [json.loads(line) for line in islice(lines, -(-count // len(files)))]
+            rows += [json.loads(line) for line in islice(lines, -(-RECORDS // len(files)))]
     return [
         Record({"instruction": row["question"], "response": row["answer"]}, None, number)
-        for number, row in enumerate(rows[:count], start=1)
+        for number, row in enumerate(rows[:RECORDS], start=1)
     ]
 
 
@@ -118,7 +122,7 @@ def _config(variant: Variant) -> RunConfig:
     return RunConfig.parse(tree, "bench")
 
 
-def _epoch(variant: Variant, records: Sequence[Record], batch: int) -> tuple[float, float]:
+def _epoch(variant: Variant, records: Sequence[Record]) -> tuple[float, float]:
     """Return the wall-clock and processor seconds of an epoch, after a warm-up batch, without loading and encoding."""
     torch.manual_seed(0)
     base, task = load_task(_config(variant))
@@ -126,21 +130,21 @@ def _epoch(variant: Variant, records: Sequence[Record], batch: int) -> tuple[flo
     examples = task.encode(records)
     train = _with_trainer if variant.trainer else _with_ours
     with tempfile.TemporaryDirectory() as scratch:
-        run = train(variant, learner, batch, scratch)
-        run(examples[:batch])
+        run = train(variant, learner, scratch)
+        run(examples[:BATCH])
         start, spent = time.perf_counter(), time.process_time()
         run(examples)
         return time.perf_counter() - start, time.process_time() - spent
 
 
-def _with_ours(variant: Variant, learner: Learner, batch: int, _scratch: str) -> Callable[[Sequence[Example]], None]:
+def _with_ours(variant: Variant, learner: Learner, _scratch: str) -> Callable[[Sequence[Example]], None]:
     optimizer = optimizer_of(learner.model, _config(variant).training)
 
     def run(examples: Sequence[Example]) -> None:
         learner.model.train()
-        with make_private(learner.model, optimizer, None, float(batch)) as (model, step):
-            for start in range(0, len(examples), batch):
-                chosen = range(start, min(start + batch, len(examples)))
+        with make_private(learner.model, optimizer, None, float(BATCH)) as (model, step):
+            for start in range(0, len(examples), BATCH):
+                chosen = range(start, min(start + BATCH, len(examples)))
                 for _, tensors in learner.batches(examples, chosen, 4096):
                     torch.autograd.backward(learner.task.losses(model, tensors).sum())
                     step.accumulate()
@@ -149,10 +153,10 @@ def _with_ours(variant: Variant, learner: Learner, batch: int, _scratch: str) ->
     return run
 
 
-def _with_trainer(variant: Variant, learner: Learner, batch: int, scratch: str) -> Callable[[Sequence[Example]], None]:
+def _with_trainer(variant: Variant, learner: Learner, scratch: str) -> Callable[[Sequence[Example]], None]:
     options = TrainingArguments(
         output_dir=scratch,
-        per_device_train_batch_size=batch,
+        per_device_train_batch_size=BATCH,
         num_train_epochs=1,
         learning_rate=1e-3,
         bf16=variant.mixed,
@@ -186,6 +190,4 @@ def _collate(examples: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/medquad"))
+    main()

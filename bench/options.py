@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 TASKS = ("classification", "instruction", "token_classification")
 CLASSIFY, INSTRUCT = TASKS[:1], TASKS[1:2]
+LARGEST_SET = 12  # options in a set that covers many pairs at once
 REWORDED, ENCODED = TASKS[:2], (TASKS[0], TASKS[2])  # tasks whose texts may change, and tasks of an encoder
 
 
@@ -207,14 +208,14 @@ def options_of(task: str) -> list[str]:
     return [name for name, option in OPTIONS.items() if task in option.tasks]
 
 
-def covering_sets(task: str, most: int = 12) -> list[tuple[str, ...]]:
-    """Return sets of at most ``most`` compatible options that together cover every compatible pair."""
+def covering_sets(task: str) -> list[tuple[str, ...]]:
+    """Return sets of at most ``LARGEST_SET`` compatible options that together cover every compatible pair."""
     able = [name for name in options_of(task) if not OPTIONS[name].lone and not refused((name,)) and not missing((name,))]
     open_pairs = {frozenset(pair) for pair in pairs(task) if set(pair) <= set(able) and not refused(pair)}
     made = []
     while open_pairs:
         crowd = sorted(min(open_pairs, key=sorted))
-        while len(crowd) < most:
+        while len(crowd) < LARGEST_SET:
             gains = {name: sum(frozenset((name, other)) in open_pairs for other in crowd) for name in able}
             fitting = [name for name in able if gains[name] and _fits(name, crowd)]
             if not fitting:

@@ -11,7 +11,6 @@ Rows: runs/bench/bench.json.
 import json
 import multiprocessing
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from bench.table import parser_of
 from client.optimizer import optimizer_of
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
@@ -83,8 +83,11 @@ CASES = (
 )
 
 
-def main(part: str = "") -> None:
-    """Measure every case with ``part`` in its name, print a table and write the rows."""
+def main() -> None:
+    """Measure the cases, print a table and write the rows."""
+    parser = parser_of(__doc__)
+    parser.add_argument("part", nargs="?", default="", help="only the cases with this part in their name")
+    part = parser.parse_args().part
     columns = ("time_ratio", "processor_ratio", "memory_ratio")
     table = Table("case", "variant", "time", "processor", "memory", title="One training step, against plain PEFT LoRA")
     rows: list[dict[str, str | float]] = []
@@ -279,4 +282,4 @@ def _resident(field: str) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()

@@ -10,27 +10,21 @@ from shared.wire.messages import TrainOrder, TrainReply, outgoing
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 
-class Trains(Protocol):
+class AnswersOrders(Protocol):
     """An object that carries out orders: a site, or the service in front of the site."""
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and return the reply with the delta."""
 
-
-class Sums(Protocol):
-    """An object that takes part in the secure sums of a run."""
-
     def ready(self, order: TrainOrder) -> ReadyReply:
-        """Compute the site's sum, which stays at the site, and announce a key."""
+        """Compute what the site adds to a secure sum, which stays at the site, and announce a key."""
 
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Return the site's masked vector."""
 
 
-def client_app(
-    site: Trains, permit_reply: Callable[[Iterable[str], int], None] | None = None, sums: Sums | None = None
-) -> ClientApp:
-    """Make a ClientApp that passes train messages to the site.
+def client_app(site: AnswersOrders, permit_reply: Callable[[Iterable[str], int], None] | None = None) -> ClientApp:
+    """Make a ClientApp that passes the messages of a server to the site.
 
     Parameters
     ----------
@@ -38,8 +32,6 @@ def client_app(
         Object that carries out orders.
     permit_reply
         Check of the names of a reply's fields and its size in bytes; raises if the reply must not leave.
-    sums
-        Object that takes part in secure sums; without it the app refuses their messages.
     """
     app = ClientApp()
 
@@ -52,15 +44,12 @@ def client_app(
     def train(message: Message, _context: Context) -> Message:
         return leaving(site.train(TrainOrder.from_record(message.content)).to_record(), message)
 
-    if sums is None:
-        return app
-
     @app.train("ready")
     def ready(message: Message, _context: Context) -> Message:
-        return leaving(sums.ready(TrainOrder.from_record(message.content)).to_record(), message)
+        return leaving(site.ready(TrainOrder.from_record(message.content)).to_record(), message)
 
     @app.train("masked")
     def masked(message: Message, _context: Context) -> Message:
-        return leaving(sums.masked(MaskedOrder.from_record(message.content)).to_record(), message)
+        return leaving(site.masked(MaskedOrder.from_record(message.content)).to_record(), message)
 
     return app

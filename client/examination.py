@@ -72,7 +72,10 @@ def _room(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     free = shutil.disk_usage(home).free
     if free < LITTLE_DISK:
         yield Flaw(
-            home, f"only {free / 2**20:,.0f} MB are free on this disk", "make room for ledger, replies and models", False
+            home,
+            f"only {free / 2**20:,.0f} MB are free on this disk",
+            "make room for ledger, replies and models",
+            fatal=False,
         )
     else:
         tell(f"{home}: {free / 2**20:,.0f} MB are free on this disk")

@@ -197,7 +197,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, printer: EventPrinter |
                     log.event("connected", host=host, port=port)
                     status.connection("connected")
                     attempt = 0
-                    _serve(connection, service, client_app(service, file.policy.permit_reply, service), status)
+                    _serve(connection, service, client_app(service, file.policy.permit_reply), status)
             except ServerGone as gone:
                 in_use_since = (in_use_since or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
                 if in_use_since and time.monotonic() - in_use_since > FORGOTTEN:

@@ -139,7 +139,8 @@ class Cache:
             replace_file(self._path(name), self._sealed(name, json.dumps(content).encode()))
         except OSError as error:
             raise DataError(
-                f"{self.folder}: the cache cannot be written ({error.strerror}); make room, or turn data.cache off"
+                f"{self.folder}: the cache cannot be written ({error.strerror}); make the folder writable and free some "
+                "space, or turn data.cache off"
             ) from error
 
     def _path(self, name: str) -> Path:

@@ -50,7 +50,8 @@ class PseudonymMap:
             replace_file(self._map, nonce + self._cipher().encrypt(nonce, content, self.site_id.encode()))
         except OSError as error:
             raise DataError(
-                f"{self.state}: the reversible map cannot be written ({type(error).__name__}); make room"
+                f"{self.state}: the reversible map cannot be written ({type(error).__name__}); make the folder writable and "
+                "free some space"
             ) from error
 
     def of(self, position: int) -> Mapping[str, str]:

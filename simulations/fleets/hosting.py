@@ -156,7 +156,7 @@ class Host:
         try:
             sent = packed(message_to(task.node, order))
             down = sent.size
-            app, context = client_app(site := self._site(site_id), sums=site), context_of(task.node)
+            app, context = client_app(self._site(site_id)), context_of(task.node)
             return Answered(packed(app(opened(sent), context)), down)
         except Exception as error:
             return Failed(type(error).__name__, bytes_down=down)

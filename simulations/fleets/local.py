@@ -27,7 +27,7 @@ class LocalFleet:
 
     def __init__(self, sites: Sequence[Site], advance: Advance) -> None:
         self._advance = advance
-        self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site, sums=site) for site in sites}
+        self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site) for site in sites}
         self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}
         identify()
 

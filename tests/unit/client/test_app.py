@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ POLICY = SitePolicy(dataset_epsilon=8.0, tasks=("classification",), models=(), m
 
 
 class Answers:
-    """A site that gives one reply whatever the order."""
+    """A site that gives one reply to any order to train."""
 
     def __init__(self, reply: TrainReply) -> None:
         self.reply = reply
@@ -33,7 +34,7 @@ def ask(config: RunConfig, reply: TrainReply, permit: Callable[[Iterable[str], i
     message = Message(order.to_record(), 1, MessageType.TRAIN)
     message.metadata.__dict__["_message_id"] = "1"
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={}, series_id=1)
-    return client_app(Answers(reply), permit)(message, context)
+    return client_app(cast(Any, Answers(reply)), permit)(message, context)
 
 
 def test_a_reply_within_the_policy_leaves_as_it_is(config_of: ConfigOf) -> None:

@@ -17,7 +17,6 @@ from fixture_types import Change, LearnerOf
 from site_toml import site_toml
 
 from client import secure_sum as module
-from client.app import client_app
 from client.membership import participant_of
 from client.outward_codes import outward_code
 from client.service import Service
@@ -149,8 +148,6 @@ def test_a_site_adds_up_with_its_peers_charges_once_and_sends_the_same_vector_af
 
 
 def test_what_leaves_in_both_phases_are_public_fields_of_one_size_whatever_the_batch(north: North) -> None:
-    site = cast(Any, SimpleNamespace(train=None, ready=north.host.ready, masked=north.host.masked))
-    client_app(site, north.file.policy.permit_reply, site)
     for nonce in ("one", "two"):
         ready = north.host.ready(north.order(nonce)).to_record()
         north.file.policy.permit_reply(*outgoing(ready))
