@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fixture_types import Said
+from site_toml import site_toml
 
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
@@ -68,26 +69,7 @@ def test_ledger_show_tells_both_figures_and_which_of_them_counts(folder: Path, s
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Make a site whose second head is lost."""
-    text = """
-        site = {id = "north"}
-        server = {address = "fed.example.org:8443"}
-        cleaning = {}
-
-        [data]
-        file = "records.jsonl"
-        declared_size = 2000
-        min_records = 4
-        columns = {label = "label"}
-        labels = ["no", "yes"]
-        label_bins = []
-        groups = {}
-
-        [policy]
-        dataset_epsilon = 8.0
-        tasks = ["classification"]
-        models = []
-    """
-    (tmp_path / "SITE.toml").write_text(text)
+    (tmp_path / "SITE.toml").write_text(site_toml('tasks = ["classification"]\nmodels = []'))
     ledger = Ledger(tmp_path / "state" / "ledger", "north", tmp_path / "ledger_head.json")
     Budget(ledger, Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4)).reserve("run-1", 1, PLAN, ChainHead())
     (tmp_path / "ledger_head.json").unlink()

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from site_toml import site_toml
 
 from client import examination as module
 from client.examination import examined
@@ -12,26 +13,9 @@ from shared.identity.certificates import authority, certificate_pem
 from shared.identity.keys import new_key
 from shared.models.catalogue import CATALOGUE
 
-MINILM = str(CATALOGUE["minilm"].sha256)
-FILE = f"""
-[site]
-id = "north"
-[server]
-address = "ADDRESS"
-[data]
-file = "records.jsonl"
-declared_size = 2000
-min_records = 4
-columns = {{ text = "text", label = "label" }}
-labels = ["no", "yes"]
-label_bins = []
-groups = {{}}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = ["{MINILM}"]
-"""
+POLICY = f'tasks = ["classification"]\nmodels = ["{CATALOGUE["minilm"].sha256}"]'
+FILE = site_toml(POLICY, columns='{ text = "text", label = "label" }')
+ADDRESS = "fed.example.org:8443"
 GOOD = '{"text": "carcinoma", "label": "yes"}\n{"text": "two", "label": "no"}\n'
 
 SEEN: list[str] = []
@@ -40,7 +24,7 @@ SEEN: list[str] = []
 def flaws(folder: Path, records: str | bytes = GOOD, file: str = FILE, name: str = "records.jsonl") -> list[str]:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    (folder / "SITE.toml").write_text(file.replace("ADDRESS", f"127.0.0.1:{port}").replace("records.jsonl", name))
+    (folder / "SITE.toml").write_text(file.replace(ADDRESS, f"127.0.0.1:{port}").replace("records.jsonl", name))
     content = records if isinstance(records, bytes) else records.encode()
     (folder / name).write_bytes(content)
     (folder / "ca.crt").write_bytes(certificate_pem(authority(new_key(), 1)))
@@ -94,7 +78,7 @@ def test_only_the_head_of_the_records_is_read(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_host_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    found = flaws(tmp_path, file=FILE.replace("ADDRESS", "no-such-host.invalid:8443"))
+    found = flaws(tmp_path, file=FILE.replace(ADDRESS, "no-such-host.invalid:8443"))
     assert "this host is not found" in found[-1]
 
 

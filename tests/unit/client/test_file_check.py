@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from site_toml import site_toml
 from typer.testing import CliRunner
 
 from client.commands import app
@@ -9,25 +10,7 @@ from client.file_check import Asked, check_file
 from shared.errors import ConfigError
 
 MARKER = "zqxjvkwpatient"
-SITE = """
-[site]
-id = "north"
-[server]
-address = "fed.example.org:8443"
-[data]
-file = "n.csv"
-declared_size = 2000
-min_records = 4
-columns = { label = "kind", person = "pid" }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = []
-"""
+SITE = site_toml('tasks = ["classification"]\nmodels = []', file='"n.csv"', columns='{ label = "kind", person = "pid" }')
 ROWS = f"""text;kind;pid;note
 {MARKER} aia;no;1;x
 {MARKER} aia aia;yes;1;

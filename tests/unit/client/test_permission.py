@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import ConfigOf
+from site_toml import site_toml
 
 from client.permission import permit
 from client.site_file import SiteFile
@@ -17,28 +18,14 @@ from shared.models.catalogue import CATALOGUE
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
-SITE = f"""
-[site]
-id = "north"
-[server]
-address = "fed.example.org:8443"
-[data]
-file = "records.jsonl"
-declared_size = 100
-min_records = 30
-columns = {{ text = ["subject", "letter"], label = "stay", known = ["name"], person = "patient" }}
-labels = ["yes", "no"]
-label_bins = [{{ label = "yes", low = 3, high = 9 }}]
-groups = {{ sex = ["f", "m"] }}
-[cleaning]
-repair = false
-min_chars = 5
-languages = ["en"]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification", "instruction"]
-models = ["{CATALOGUE["minilm"].sha256}"]
-"""
+SITE = site_toml(
+    f'tasks = ["classification", "instruction"]\nmodels = ["{CATALOGUE["minilm"].sha256}"]',
+    min_records="30",
+    columns='{ text = ["subject", "letter"], label = "stay", known = ["name"], person = "patient" }',
+    labels='["yes", "no"]',
+    label_bins='[{ label = "yes", low = 3, high = 9 }]',
+    groups='{ sex = ["f", "m"] }',
+).replace("[cleaning]", '[cleaning]\nrepair = false\nmin_chars = 5\nlanguages = ["en"]')
 Forge = Callable[[Mapping[str, Any]], TrainOrder]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fixture_types import ConfigOf
+from site_toml import site_toml
 
 from client.site_file import SiteFile
 from shared.config.evaluation import EvaluationSection
@@ -13,25 +14,7 @@ from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, pinned_digest
 
 MINILM = str(CATALOGUE["minilm"].sha256)
-GOOD = f"""
-[site]
-id = "north"
-[server]
-address = "fed.example.org:8443"
-[data]
-file = "records.jsonl"
-declared_size = 2000
-min_records = 4
-columns = {{ label = "label" }}
-labels = ["no", "yes"]
-label_bins = []
-groups = {{}}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = ["{MINILM}"]
-"""
+GOOD = site_toml(f'tasks = ["classification"]\nmodels = ["{MINILM}"]', declared_size="2000")
 
 
 def load(folder: Path, text: str = GOOD) -> SiteFile:
