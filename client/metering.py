@@ -42,7 +42,8 @@ def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         The file cannot be used, no plan meets its epsilon, or no site of the run adds noise.
     """
     if not overrides and "site" in read_toml(path):
-        return metered(_own_plan(path), SIZES, engine_device(SiteFile.load(path).model.device)).document()
+        file = SiteFile.load(path)
+        return metered(_own_plan(file), SIZES, engine_device(file.model.device)).document()
     config = RunConfig.load(path, overrides)
     folder = config.run.output / config.run.name
     seen = metered(_plans(config, path), sizes_of(shapes_of(config)), engine_device(config.model.device))
@@ -101,8 +102,7 @@ def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> Sizes:
     return tuple(math.prod(shape) for shape in shapes.values())
 
 
-def _own_plan(path: Path) -> Mapping[str, PrivacyPlan]:
-    file = SiteFile.load(path)
+def _own_plan(file: SiteFile) -> Mapping[str, PrivacyPlan]:
     size = file.data.declared_size
     plan = PrivacyPlan.of(
         declared_size=size,

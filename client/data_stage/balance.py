@@ -4,16 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from client.units import TrainingSet
+from client.units import Floats, TrainingSet
 from privacy.dp.release import release_label_counts
 from shared.config.data_stage import BalanceSection
 from shared.config.run import RunConfig
 from shared.seeds import stream
 from shared.tasks.micro_batches import Unit
-
-Floats = npt.NDArray[np.float64]
 
 
 def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats | None:

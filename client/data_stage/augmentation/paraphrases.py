@@ -20,7 +20,7 @@ from shared.text.perturbation import Wordings, input_text
 
 SAVE_EVERY = 64  # texts after which the caches are written, so that an interrupted set-up resumes there
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # a model's files other than its weights
-Page = list[list[str]]  # one [flaw, wording] for each wording of a text; flaw is empty if the wording is accepted
+Judged = list[list[str]]  # a [flaw, wording] for each wording of one text; flaw is empty if the wording is accepted
 
 
 @dataclass(frozen=True)
@@ -58,58 +58,59 @@ def paraphrase(
         return [Paraphrases()] * len(groups)
     if config.augmentation.paraphraser is None:
         return [Paraphrases(counts={PARAPHRASES: 0, WITHOUT_MODEL: len(group)}) for group in groups]
-    pages = _pages(config, groups, caches, progress)
-    return [_of(group, pages) for group in groups]
+    judged = _judged(config, groups, caches, progress)
+    return [_of(group, judged) for group in groups]
 
 
-def _pages(
+def _judged(
     config: RunConfig, groups: Sequence[Sequence[Record]], caches: Sequence[Cache], progress: Progress
-) -> Mapping[str, Page]:
-    """Return the page of each text by its digest, from the caches or newly written."""
+) -> Mapping[str, Judged]:
+    """Return the judged wordings of each text by its digest, from the caches or newly written."""
     entries = [cache.name([], config.anonymise, _settings(config)) for cache in caches]
-    pages: dict[str, Page] = {}
+    judged: dict[str, Judged] = {}
     for cache, entry in zip(caches, entries, strict=True):
-        pages |= cache.read(entry) or {}
+        judged |= cache.read(entry) or {}
 
     def save() -> None:
-        """Write to each cache the pages of its own texts only: a text that a site has deleted must not stay there."""
+        """Write to each cache the wordings of its own texts only: those of a text that a site has deleted must not stay."""
         for cache, entry, group in zip(caches, entries, groups, strict=False):  # there may be no caches
-            cache.write(entry, {digest: pages[digest] for digest in map(_digest, map(input_text, group)) if digest in pages})
+            digests = map(_digest, map(input_text, group))
+            cache.write(entry, {digest: judged[digest] for digest in digests if digest in judged})
 
     save()
     texts = dict.fromkeys(input_text(record) for group in groups for record in group)
-    missing = [text for text in texts if _digest(text) not in pages]
+    missing = [text for text in texts if _digest(text) not in judged]
     if missing:  # otherwise the model is not even loaded
-        _write(config, missing, pages, save, progress("paraphrase", len(missing)))
-    return pages
+        _write(config, missing, judged, save, progress("paraphrase", len(missing)))
+    return judged
 
 
 def _write(
     config: RunConfig,
     texts: Sequence[str],
-    pages: dict[str, Page],
+    judged: dict[str, Judged],
     save: Callable[[], None],
     advance: Callable[[int], None],
 ) -> None:
-    """Write and judge wordings of texts, and add them to the pages."""
+    """Write wordings of texts, judge them, and add them to ``judged``."""
     from client.data_stage.augmentation import acceptance, writer  # torch and spaCy take seconds to import
 
     judge = acceptance.judge_of(config.anonymise)
     model, count = writer.writer_section(config), config.augmentation.paraphrases
     for number, (text, wordings) in enumerate(writer.write(model, texts, config.run.seed, count), start=1):
         verdicts = acceptance.verdicts(judge, text, wordings)
-        pages[_digest(text)] = [[verdict.flaw or "", verdict.wording] for verdict in verdicts]
+        judged[_digest(text)] = [[verdict.flaw or "", verdict.wording] for verdict in verdicts]
         advance(1)
         if number % SAVE_EVERY == 0 or number == len(texts):
             save()
 
 
-def _of(group: Sequence[Record], pages: Mapping[str, Page]) -> Paraphrases:
+def _of(group: Sequence[Record], judged: Mapping[str, Judged]) -> Paraphrases:
     """Return the wordings of a group of records, and the counts over these records."""
-    own = {text: pages[_digest(text)] for text in map(input_text, group)}
+    own = {text: judged[_digest(text)] for text in map(input_text, group)}
     flaws = Counter(flaw for record in group for flaw, _ in own[input_text(record)])
     counts = {PARAPHRASES: flaws.pop("", 0)} | {f"{PARAPHRASES}.{flaw}": number for flaw, number in sorted(flaws.items())}
-    return Paraphrases({text: [None if flaw else wording for flaw, wording in page] for text, page in own.items()}, counts)
+    return Paraphrases({text: [None if flaw else wording for flaw, wording in found] for text, found in own.items()}, counts)
 
 
 def _settings(config: RunConfig) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -106,12 +107,8 @@ def test_a_delta_leaves_for_one_list_of_sites_only_because_two_sums_would_show_a
 
 def test_the_list_is_on_the_disk_before_a_vector_is_made(four: Four, monkeypatch: pytest.MonkeyPatch) -> None:
     order = four.ready("one")
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Participant, "mask", killed)
+        patch.setattr(Participant, "mask", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             four.sites["north"].masked(order)
     stored = four.outbox("north").stored("run", 1, four.place)

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -94,11 +95,7 @@ def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cl
 
 def test_a_full_disk_leaves_what_was_there(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox.store("run", 1, START, DONE)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(outbox_module, "save_file", full)
+    monkeypatch.setattr(outbox_module, "save_file", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         outbox.store("run", 2, START, DONE)
     monkeypatch.undo()

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import Change, LearnerOf
@@ -179,7 +180,7 @@ def test_an_adapter_whose_round_was_closed_gets_its_name_and_is_not_trained_agai
 ) -> None:
     run = publish()
     with monkeypatch.context() as patch:
-        patch.setattr(Place, "show", lambda self: (_ for _ in ()).throw(OSError("killed here")))
+        patch.setattr(Place, "show", Mock(side_effect=OSError("killed here")))
         with pytest.raises(OSError, match="killed here"):
             personalise(file, run, quiet)
     monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained a second time for one charge"))
@@ -189,9 +190,9 @@ def test_an_adapter_whose_round_was_closed_gets_its_name_and_is_not_trained_agai
 def test_what_a_killed_attempt_left_is_not_shown_in_the_place_of_the_adapter_that_was_charged(
     file: SiteFile, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, killed, left = publish(), OSError("killed here"), tmp_path / "left"
+    run, left = publish(), tmp_path / "left"
     with monkeypatch.context() as patch:
-        patch.setattr(Budget, "commit", lambda *_, **__: (_ for _ in ()).throw(killed))
+        patch.setattr(Budget, "commit", Mock(side_effect=OSError("killed here")))
         with pytest.raises(OSError, match="killed here"):
             personalise(file, run, quiet)
     place = Place(file.site.state / FOLDER / "run")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import ConfigOf
@@ -140,10 +141,7 @@ def test_a_count_that_cannot_be_read_lets_nothing_pass(
 def test_a_count_that_cannot_be_written_lets_nothing_pass(
     opened: Callable[..., SetUps], config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("client.question_log.replace_file", full)
+    monkeypatch.setattr("client.question_log.replace_file", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(PrivacyError, match=r"cannot be written \(No space left on device\), so nothing is trained"):
         opened().allow(config_of())
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -129,11 +130,7 @@ def test_a_site_that_was_killed_between_charge_and_reply_never_answers_the_attem
     three: Three, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = three.ready()
-
-    def killed(name: str, number: int) -> None:
-        raise KeyboardInterrupt(name)
-
-    monkeypatch.setattr(module.faults, "point", killed)
+    monkeypatch.setattr(module.faults, "point", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         three.sites["east"].masked(order)
     monkeypatch.undo()

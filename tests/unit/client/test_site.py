@@ -1,10 +1,10 @@
 import errno
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -102,7 +102,7 @@ def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
     classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make(classify)
-    monkeypatch.setattr(site_module, "train", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(site_module, "train", Mock(side_effect=MemoryError()))
     with pytest.raises(MemoryError):
         site.train(order(site, classify))
     monkeypatch.undo()
@@ -118,7 +118,7 @@ def test_a_failed_round_whose_moments_a_later_round_used_is_not_trained_again_fo
 ) -> None:
     site = make(classify)
     with monkeypatch.context() as patch:
-        patch.setattr(Outbox, "store", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr(Outbox, "store", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
         with pytest.raises(OSError, match="No space left"):
             site.train(order(site, classify))
     assert site._memory.before("run", 2) is not None  # so the reply of round 2 shows noised sums of this training
@@ -132,11 +132,7 @@ def test_nothing_is_trained_when_the_ledger_cannot_be_written(
     classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make(classify)
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(ledger_module.os, "write", full)
+    monkeypatch.setattr(ledger_module.os, "write", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
     monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained without a reservation"))
     with pytest.raises(LedgerError, match="No space left on device"):
         site.train(order(site, classify))

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, get_args
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -268,11 +269,7 @@ def test_what_a_models_library_raises_in_training_ends_in_one_sentence_without_i
     either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = learner_of(either)
-
-    def failing(*_: object) -> object:
-        raise IndexError("a patient's words")
-
-    monkeypatch.setattr(type(learner.task), "training_losses", failing)
+    monkeypatch.setattr(type(learner.task), "training_losses", Mock(side_effect=IndexError("a patient's words")))
     with pytest.raises(RunError, match=r"^the model failed in training \(IndexError\), so the step was not taken") as caught:
         run(learner, either, records_of(either, 40), replace(PLAN, sampling_rate=1.0))
     assert "patient" not in str(caught.value)
