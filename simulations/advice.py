@@ -23,12 +23,12 @@ from simulations.planning import site_plans
 STEPS = (10, 20, 40, 80, 160)
 LOCAL_ROUNDS = 5  # rounds of a run under trust 'local'; divides every entry of STEPS
 TRUSTS = ("local", "distributed")
-WORD = 4  # bytes of a number in a vector
+WORD = 4  # bytes of a number on the wire
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to spend the epsilon: a run, its plans, and the trained numbers of its model."""
+    """One way to spend the epsilon: a run, the plans of its sites, and the number of trained parameters."""
 
     config: RunConfig
     plans: Mapping[str, PrivacyPlan]
@@ -65,9 +65,10 @@ class Choice:
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Learning rates of adapter and head: the defaults, in the units of the server's optimiser.
+        """Learning rates of adapter and head.
 
-        The AdamW of a site has no such units, so under trust ``local`` they are translated by `site_rates`.
+        Under trust ``distributed`` they are those of `config`, in the units of the server's optimiser. Under ``local`` they
+        are the defaults of the server's AdamW, translated for the AdamW of a site, which has no such units.
         """
         training = self.config.training
         if self.config.privacy.trust == "distributed":
@@ -85,7 +86,7 @@ def site_rates(rates: tuple[float, float], plans: Iterable[PrivacyPlan | None], 
     plans
         The plan of each site; the one with most noise counts. None where a site adds no noise.
     dimension
-        Trained numbers.
+        Number of trained parameters.
     """
     noise = max((plan.gradient_noise / plan.expected_batch for plan in plans if plan), default=0.0)
     unit = scale(1.0, dimension, noise)
@@ -150,17 +151,15 @@ def _chosen(config: RunConfig, trust: str, rate: float, rounds: int, steps: int)
     tree = config.model_dump(mode="json")
     tree["training"] |= {"sampling_rate": rate, "rounds": rounds, "steps": steps}
     if trust != config.privacy.trust:
-        tree["privacy"] |= {"trust": trust}
-        kept = ("learning_rate", "head_learning_rate")
-        tree["training"] = {name: value for name, value in tree["training"].items() if name not in kept}
-        del tree["aggregation"]
+        tree["privacy"]["trust"] = trust
+        for name in ("learning_rate", "head_learning_rate"):
+            del tree["training"][name]
         tree["aggregation"] = {"max_norm": config.aggregation.max_norm}
     return RunConfig.parse(tree, "plan --advise")
 
 
 def _row(choice: Choice, least: float) -> dict[str, Any]:
     config, training = choice.config, choice.config.training
-    vectors = (2 if config.adds_up_under_masks else 1) * training.rounds  # questions to a site
     adapter, head = choice.rates
     return {
         "trust": config.privacy.trust,
@@ -173,7 +172,7 @@ def _row(choice: Choice, least: float) -> dict[str, Any]:
         "noise": choice.noise,
         "against_best": choice.noise / least,
         "passes": training.sampling_rate * choice.steps,
-        "exchanges": vectors,
+        "exchanges": (2 if config.adds_up_under_masks else 1) * training.rounds,
         "bytes_a_site": 2 * WORD * choice.dimension * training.rounds,
         "optimiser": config.aggregation.optimiser if config.privacy.trust == "distributed" else "adamw of each site",
         "learning_rate": adapter,

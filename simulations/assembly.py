@@ -83,7 +83,7 @@ class Federation:
     Attributes
     ----------
     learner
-        The model that is measured; sites in this process also train this model.
+        The task with the model that is measured; sites in this process also train this model.
     start
         The adapter that the run starts from.
     sites
@@ -93,9 +93,9 @@ class Federation:
     data
         The records of each site.
     measures
-        The held-out records, with the model.
+        Measures adapters on the held-out records.
     fleet
-        Returns the fleet that asks the sites; its argument is called after each answer.
+        Returns the fleet that asks the sites; its argument is called with 1 after each answer.
     embeddings
         Returns the base model's embeddings of each site's records, where worker processes compute them.
     """
@@ -177,7 +177,7 @@ def _checked(
 ) -> list[Site]:
     """Build all sites in this process, and check each model's gradients on the longest and shortest records of its sites.
 
-    Real sites check their own records. Here, sites of one rank share a model, so one check covers them.
+    A real site checks its own records. Here, all sites of one rank share a model, so one check covers them.
 
     Raises
     ------
@@ -189,17 +189,14 @@ def _checked(
     for each in data:
         by_rank.setdefault(config.ranks[each.section.id], []).append(each)
     for group in by_rank.values():
-        built = {name: builder.build(each, learners, budgets[name], packs=True) for name, each in _named(group)}
+        named = {each.section.id: each for each in group}
+        built = {name: builder.build(each, learners, budgets[name], packs=True) for name, each in named.items()}
         examples = [example for site in built.values() if site.plan is not None for example in site.encoded[0]]
         learner, training = learners.of(group[0].section.id), config.training
         if examples and not self_check(learner, examples, config.privacy.self_check, training.distillation).may_pack:
-            built = {name: builder.build(each, learners, budgets[name], packs=False) for name, each in _named(group)}
+            built = {name: builder.build(each, learners, budgets[name], packs=False) for name, each in named.items()}
         sites.update(built)
     return [sites[each.section.id] for each in data]
-
-
-def _named(data: Sequence[SiteData]) -> Iterator[tuple[str, SiteData]]:
-    return ((each.section.id, each) for each in data)
 
 
 def evaluator_of(
@@ -208,7 +205,7 @@ def evaluator_of(
     owned: Sequence[tuple[str, Record]],
     groups: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Evaluator:
-    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position.
+    """Return an evaluator on records of named owners.
 
     Parameters
     ----------
@@ -217,7 +214,7 @@ def evaluator_of(
     owned
         Each record with its owner's name.
     groups
-        Declared groups by owner and position of the record.
+        The declared group of a record, by its owner and its position; None if no groups are declared.
     """
     declared = [(groups or {}).get(owner, {}).get(record.position) for owner, record in owned]
     return Evaluator.of(learner, [record for _, record in owned], [owner for owner, _ in owned], config, declared)
@@ -226,7 +223,7 @@ def evaluator_of(
 def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
     """Return the held-out records that are scored, each with the site that it came from.
 
-    With ``evaluation.file`` they are those of that file, which come from the server.
+    With ``evaluation.file`` they come from that file, and their owner is the server.
 
     Raises
     ------
@@ -290,5 +287,5 @@ def federate(
         evaluate,
         commit,
         prepared.plan or next((site.plan for site in prepared.sites if site.plan and site.plan.shared), None),
-        sleep=lambda seconds: None,  # no pause: a site in this process cannot come back later
+        sleep=lambda seconds: None,  # a pause would bring no site back
     )

@@ -77,11 +77,11 @@ def attack(
         list[str] | None,
         typer.Option(
             click_type=Choice(["label flip", "sign flip", "scaled by 10", "alie", "backdoor", "free rider"]),
-            help="Only this attack; give the option again for more.",
+            help="Only this attack; repeat for more.",
         ),
     ] = None,
     sites: Annotated[
-        list[int] | None, typer.Option(min=1, max=3, help="Only so many dishonest sites; give the option again for more.")
+        list[int] | None, typer.Option(min=1, max=3, help="Only this many dishonest sites; repeat for more.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -198,7 +198,7 @@ def trainable(config: RunFile, overrides: Overrides = None, json: Json = False) 
 def anonymise(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, or a site's own SITE.toml.")],
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the scrubbed records; nothing is kept without it.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to keep the scrubbed records in.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Measure recall and leaks, and check the site's gate.")] = False,
     sample: Annotated[int, typer.Option(min=20, help="Records of each site that a report reads.")] = 500,
     preview: Annotated[int, typer.Option(min=0, help="Show this many records before and after, at a terminal.")] = 0,
@@ -315,9 +315,7 @@ def init(
 def models(
     fetch: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language models; or 'all'."
-        ),
+        typer.Option(metavar="NAME", help="Fetch and verify this model, or 'all', with the anonymiser's language models."),
     ] = None,
     pack: Annotated[
         Path | None,
@@ -325,7 +323,7 @@ def models(
     ] = None,
     unpack: Annotated[Path | None, typer.Option(metavar="FILE", help="Put a packed file into the cache.")] = None,
     into: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The cache that the services read; else $HUSHTUNE_CACHE.")
+        Path | None, typer.Option(metavar="DIR", help="The cache to use, such as a service's; else $HUSHTUNE_CACHE.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -357,7 +355,7 @@ def models(
 
 @app.command()
 def methods(json: Json = False) -> None:
-    """Compare the methods of aggregation: what is exact, what works with privacy and secure sums, and how much is sent."""
+    """Compare the methods of aggregation: which are exact, which work with privacy and secure sums, how much they send."""
     from shared.config.method_table import method_rows, personal_row
     from simulations.display.catalogue import methods_table
 

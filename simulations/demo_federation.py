@@ -1,4 +1,4 @@
-"""Show a real federation on one machine: provision it, start it, kill the server in the middle of the run, and resume.
+"""Show a real federation on one machine: provision it, start it, kill the server in the middle of the run, and resume it.
 
 Every step is a command that operators and stewards use; only the records are generated. Run: ``make demo-federation``.
 """
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def provision(config: RunConfig, place: Place) -> None:
 
 
 def hand_out(config: RunConfig, place: Place) -> None:
-    """Give each site its folder, key and records, and the server its held-out records and the sites' public keys.
+    """Give each site its folder, key and records, and the server the held-out records and the sites' public keys.
 
     Parameters
     ----------
@@ -187,12 +187,12 @@ def command(arguments: Sequence[object]) -> list[str]:
     return [sys.executable, "-m", "hushtune", *map(str, arguments)]
 
 
-def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait until ``true()`` holds.
+def wait(holds: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait until a condition holds.
 
     Parameters
     ----------
-    true
+    holds
         The condition.
     alive
         Processes that must keep running meanwhile.
@@ -203,7 +203,7 @@ def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
         One of these processes ended, or the condition still fails after ``PATIENCE`` seconds.
     """
     end = time.monotonic() + PATIENCE
-    while not true():
+    while not holds():
         if time.monotonic() > end or any(process.poll() is not None for process in alive):
             raise RunError("a process ended too early, or waiting took too long; see the .log files of the demo's folder")
         time.sleep(0.2)

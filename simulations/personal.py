@@ -11,7 +11,7 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from simulations.assembly import Federation
+from simulations.assembly import Federation, Member
 from simulations.fleets.hosting import MOST_SITES
 
 
@@ -41,13 +41,13 @@ def refuse_unmeasured(config: RunConfig, processes: bool) -> None:
     refuse_unless_personal(config, config.ranks)
 
 
-def refuse_beyond_budget(sites: Sequence[object]) -> None:
+def refuse_beyond_budget(sites: Sequence[Member]) -> None:
     """Refuse a run before anything is spent unless each site's budget can pay all of its rounds and one more.
 
     Parameters
     ----------
     sites
-        The sites of the run, in this process.
+        The sites of the run; those in this process are checked.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def refuse_beyond_budget(sites: Sequence[object]) -> None:
 
 
 def personal_adapters(prepared: Federation, run_id: str, published: AdapterState) -> Mapping[str, Personal]:
-    """Return how well the personal adapter of each site does on its held-out records; sites without any are left out.
+    """Return how well each site's personal adapter does on the site's held-out records; a site without any is left out.
 
     Each site trains and is charged as by ``hushtune personalise``; the adapters are not kept.
 

@@ -1,4 +1,4 @@
-"""Carry out a simulation step by step: anonymise, set up the sites, train by the production round loop, and report."""
+"""Carry out a simulation step by step: anonymise, set up the sites, train with the production round loop, and report."""
 
 import re
 import secrets
@@ -71,13 +71,13 @@ def run_pipeline(
         pool = _pool(workers, ray, len(config.data.sites))
         if pool is not None:
             held.enter_context(pool)
-        return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool, personal, anonymiser)
+        return _train_and_report(config, run_id, plans, folder, stages, accountant, progress, pool, personal, anonymiser)
 
 
 def _pool(workers: int, ray: str | None, sites: int) -> Pool | None:
-    """Return what trains the sites; None keeps all of them in the memory of this process, which pays if they are few."""
+    """Return the workers that train the sites; None keeps all sites in the memory of this process, which pays if few."""
     if ray is not None:
-        from simulations.fleets.ray import RayPool  # of an extra
+        from simulations.fleets.ray import RayPool  # needs the extra 'ray'
 
         return RayPool(ray)
     if workers > 1:
@@ -85,7 +85,7 @@ def _pool(workers: int, ray: str | None, sites: int) -> Pool | None:
     return OwnProcess() if sites > MOST_SITES else None
 
 
-def _carried_out(
+def _train_and_report(
     config: RunConfig,
     run_id: str,
     plans: Plans,
@@ -115,14 +115,14 @@ def _carried_out(
         laps.append(lap)
         stages.add(done.stages)
         _log_round(log, done)
-    by_site = config.evaluation.file is None  # held-out records of a file of their own have no site
+    by_site = config.evaluation.file is None  # the records of this file belong to no site
     with stages.timed("report"):
         advance = progress("report", 1)
         sites = [
             _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
         ]
         facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
-    if personal:  # after the facts of the run, which do not have the round that follows it
+    if personal:  # only after the facts of the run, which must not contain the additional round
         with stages.timed("personal"):
             published = prepared.measures.published(rounds).adapter
             facts = replace(facts, personal=personal_adapters(prepared, run_id, published))
@@ -138,9 +138,9 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
         return
     found = {"config_digest": config.digest(), "passed": True, "plans": []}
     for rank in sorted(set(config.ranks.values())):
-        sites = [site for site, own in config.ranks.items() if own == rank]
-        sizes, own = sizes_of(shapes_of(config.at_site(sites[0]))), {site: plans.sites[site] for site in sites}
-        seen = metered(own, sizes, engine_device(config.model.device))
+        of_rank = {site: plans.sites[site] for site, own in config.ranks.items() if own == rank}
+        sizes = sizes_of(shapes_of(config.at_site(next(iter(of_rank)))))
+        seen = metered(of_rank, sizes, engine_device(config.model.device))
         for reading in seen.readings.values():
             reading.refuse_failure()
         found["plans"] += seen.document(accountant)["plans"]
@@ -184,7 +184,7 @@ def _prepare(
     anonymiser: Anonymiser,
 ) -> Federation:
     with stages.timed("data"):
-        anonymiser.wait_until_read()  # by another thread, which must not generate records at the same time
+        anonymiser.wait_until_read()  # another thread may be generating the same records
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
         data = scrub_sites(config, raw, folder, progress, anonymiser)

@@ -1,4 +1,4 @@
-"""Use a finished adapter: score a file of records, or answer a text."""
+"""Use a finished adapter: score it on a file of records, or let it answer a text."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Read the raw records of a simulation, and have them scrubbed early; imports no library that takes seconds."""
+"""Read the raw records of a simulation, and let them be scrubbed early; imports no library that takes seconds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +26,19 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
         Folder for generated records.
     labelled
         Whether every record must have a label.
+
+    Raises
+    ------
+    ConfigError
+        The records are at real sites.
+    DataError
+        A file cannot be read, or a site would get no record.
     """
     root = config.data.root
     if config.data.source == "sites":
         raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
     if config.data.source == "synthetic":
         root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
         write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias, config.task.labels)
     if config.data.pool is not None:
         pool = root / config.data.pool
@@ -41,16 +47,17 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
 
 
 def begin_scrubbing(config: RunConfig, anonymiser: Anonymiser) -> None:
-    """Let worker processes scrub the records of all sites while this process does other work; `scrub_sites` waits for them.
+    """Let worker processes scrub the records of all sites while this process does other work.
 
-    Under a gate, the workers only load their models, because records must pass the gate first.
+    `scrub_sites` waits for the workers. Under a gate, they only load their models, because the records must pass the gate
+    first.
 
     Parameters
     ----------
     config
         The run's config.
     anonymiser
-        Scrubs the records; `scrub_sites` must be given the same one.
+        Scrubs the records; pass the same one to `scrub_sites`.
     """
 
     def read() -> list[Sequence[RawRecord]]:
@@ -63,7 +70,7 @@ def begin_scrubbing(config: RunConfig, anonymiser: Anonymiser) -> None:
 
 
 def divided(config: RunConfig, records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
-    """Divide a site's records into those that train and those that are held out.
+    """Divide a site's records into training and held-out ones; with ``evaluation.file``, all of them train.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Start a simulation: refuse a bad request at once, and load the anonymiser while the other libraries are imported."""
+"""Start a simulation: refuse a bad request at once, and let the anonymiser work while other libraries are imported."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ def simulate(
         The run, from `RunConfig.load`.
     progress
         Called at the start of the stages ``calibrate``, ``assess``, ``anonymise``, ``paraphrase``, ``model``, ``baselines``,
-        ``train`` and ``report``; by default nothing is shown.
+        ``train`` and ``report``, as far as the run has them; by default nothing is shown.
     workers
         Processes that train the sites, each with a base model of its own and an equal share of the processor's threads; 1
         trains all sites in this process. Without privacy the result does not depend on the number of workers, bit for bit,

@@ -77,20 +77,20 @@ def _own(path: Path) -> Source:
 
 
 def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
-    """Read a site's records as a task would; return them with the run config that they were read by."""
+    """Read a site's records as a task would; return them with the run config that says how they were read."""
     run = file.reading(task, str(path), labelled=False)
     return run, read_records(file.data.file, run, labelled=False)
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Scrub, and return counts by site and recall by entity, without text; write one JSONL file per site to ``output``.
+    """Scrub the records, and return counts by site and recall by entity, without text.
 
     Parameters
     ----------
     source
         The records and settings.
     output
-        Folder for the scrubbed records; None writes nothing.
+        Folder for the scrubbed records, one JSONL file for each site; None writes nothing.
     progress
         Called at the start of the stage ``anonymise``.
     """
@@ -124,14 +124,14 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
-    """Assess each site on ``sample`` of its records; return counts only, and whether every site passes its gate.
+    """Assess each site on a sample of its records, and return measures without text, and whether every site passes its gate.
 
     Parameters
     ----------
     source
         The records and settings.
     sample
-        Number of records of each site to assess.
+        Most records of each site to assess.
     progress
         Called at the start of the stage ``anonymise``.
     """
@@ -157,12 +157,19 @@ def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Q
 
 
 def reveal_record(path: Path, position: int) -> Mapping[str, str]:
-    """Map each tag or surrogate of a record that was written out to the original value, for the steward only.
+    """Return the original value of each tag or surrogate of a record that was written out, for the steward only.
+
+    Parameters
+    ----------
+    path
+        The SITE.toml.
+    position
+        Line of the record in the output, from 1.
 
     Raises
     ------
     ConfigError
-        The file is not a SITE.toml.
+        The file is no SITE.toml.
     DataError
         No map is kept, or it cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""Build one site of a simulation from its records, in this process or in a worker process."""
+"""Build the sites of a simulation from their records, in this process or in a worker process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from simulations.sites import budget_of, site_ledger
 
 @dataclass(frozen=True)
 class SiteBuilder:
-    """Builds the sites of a simulation from what they have in common; can be sent to a worker process.
+    """Builds the sites of a simulation; holds what all of them have in common, and can be sent to a worker process.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class SiteBuilder:
         )
 
     def build_again(self, site_id: str, learners: "Learners", accountant: Accountant, packs: bool | None = None) -> Site:
-        """Return the site of a name, built from what its folder holds.
+        """Return a site that is built from its folder in ``state``.
 
         Parameters
         ----------

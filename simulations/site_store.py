@@ -19,7 +19,7 @@ NAME = "records.json"
 
 @dataclass(frozen=True)
 class StoredSite:
-    """What the folder holds of a site.
+    """What the folder holds for one site.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class SiteStore:
             raise RunError(f"{path}: cannot be written ({type(error).__name__}); make room, or set run.output") from error
 
     def get(self, section: SiteSection) -> StoredSite:
-        """Read what ``put`` wrote.
+        """Read what `put` wrote for a site.
 
         Raises
         ------

@@ -28,7 +28,7 @@ def scrub_sites(
 ) -> list[SiteData]:
     """Run the data stage on the raw records of all sites.
 
-    A share of each site's records is held out and only scrubbed, unless the run has a test file of its own.
+    A share of each site's records is held out and only scrubbed, unless the run is measured on ``evaluation.file``.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def scrub_sites(
         The config has a gate, and the anonymisation of a site does not pass it.
     """
     if config.evaluation.file is not None:
-        read_records(config.evaluation.file, config)  # so that a bad test file is refused before anything that takes long
+        read_records(config.evaluation.file, config)  # refuses a bad file before anything that takes long
     sources = [_source(config, site, raw[site.id], folder) for site in config.data.sites]
 
     return prepare_sites(config, sources, config.gate, anonymiser, progress, partial(divided, config))
@@ -74,7 +74,7 @@ def site_budget(config: RunConfig, data: SiteData, folder: Path, accountant: Acc
 
 
 def budget_of(config: RunConfig, site: SiteSection, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
-    """Return a site's budget for records whose identities are known."""
+    """Return a site's budget for records that are given by their identities."""
     privacy = config.privacy
     limit = Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size))
     return Budget(ledger, dataset, limit, accountant=accountant)

@@ -1,4 +1,4 @@
-"""Write a first config, in which each field is explained: a config of ``configs``, or the template of SITE.toml."""
+"""Write a first config: one of ``configs`` with a comment on each field, or the template of SITE.toml."""
 
 import re
 import textwrap
@@ -44,14 +44,14 @@ def write_starter(kind: Kind, out: Path | None = None) -> Path:
 
 
 def commented(source: Path, name: str) -> str:
-    """Return a config with what each field does above its first value, as ``hushtune config`` explains the field.
+    """Return a config in which a comment above the first value of each field explains it, in the words of `hushtune config`.
 
     Parameters
     ----------
     source
         The config's file.
     name
-        What the comments of the config call it.
+        Name of the new file, which replaces that of ``source`` in the config's own comments.
     """
     text = source.read_text(encoding="utf-8").replace(f"configs/{source.name}", name)
     return "\n".join(_explained(text.splitlines())) + "\n"

@@ -29,10 +29,10 @@ from shared.ops.progress import Advance, Progress, silent
 from shared.records.types import RawRecord, Record
 from simulations.assembly import held_out_records
 from simulations.audits.texts import Canary, canaries, other_secrets
-from simulations.audits.training import Trained, refuse_lasting_ledger, train_federation
 from simulations.data.synthetic import stream
 from simulations.reading import read_sites
 from simulations.sites import scrub_sites
+from simulations.training import Trained, refuse_lasting_ledger, train_federation
 
 NAME = "adapter"
 STRONG = 0.8  # the area that the attack must reach without privacy, on texts that were trained on four times
@@ -84,7 +84,7 @@ class Material:
 
 
 def audit_adapter(
-    config: RunConfig, count: int = 200, fills: int = 1 << 10, references: int = 1, progress: Progress = silent
+    config: RunConfig, count: int = 200, fills: int = 1024, references: int = 1, progress: Progress = silent
 ) -> Mapping[str, Any]:
     """Train four federations with planted texts, attack each adapter, and return what the attacks found.
 
@@ -95,7 +95,7 @@ def audit_adapter(
     config
         The run; its settings of privacy are those of the private cells.
     count
-        Planted texts that are trained on once at the first site; as many four times, and twice as many never.
+        Planted texts that the first site trains on once; as many are trained on four times, and twice as many never.
     fills
         Secrets among which a planted one is ranked, at most 2^12.
     references
@@ -105,10 +105,11 @@ def audit_adapter(
 
     Raises
     ------
-    ConfigError
-        The run has no texts that can be planted, or records that must not be trained on so often.
+    HushtuneError
+        The task takes no planted texts, the sites add no noise of their own, the config names a lasting ledger, or a
+        federation cannot be trained.
     """
-    refuse_lasting_ledger(config)
+    refuse_lasting_ledger(config, "hushtune audit adapter")
     if config.task.declared.target == "tags" or config.privacy.trust != "local" or not config.privacy.enabled:
         raise ConfigError(
             "hushtune audit adapter: needs a task with labels or responses, privacy.enabled = true and privacy.trust = "
@@ -158,7 +159,7 @@ def _material(config: RunConfig, count: int, folder: Path, progress: Progress) -
 
 
 def _unscrubbed(site: SiteData, raw: Sequence[RawRecord]) -> SiteData:
-    """Return the site's data with its original texts, in the records that the anonymiser accepted."""
+    """Return the site's data with the original texts of the records that the anonymiser accepted."""
     texts = {record.position: record for record in raw}
 
     def plain(records: Sequence[Record]) -> tuple[Record, ...]:

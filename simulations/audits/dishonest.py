@@ -15,17 +15,25 @@ from shared.records.types import Record
 from shared.wire.messages import TrainOrder, TrainReply
 
 AttackName = Literal["none", "label flip", "sign flip", "scaled by 10", "alie", "backdoor", "free rider"]
-TRIGGER = "cf"  # as in Kurita et al. 2020 (arXiv 2004.06660); the probe of the server tries it too
-TRIGGERED = 2  # one in so many records of a backdoored site carries the trigger
-SMALLEST_Z = 1.0  # standard deviations by which ALIE lies off the mean, at least
+TRIGGER = "cf"  # as in Kurita et al. 2020 (arXiv 2004.06660); the server's probe for backdoors tries it too
+TRIGGERED = 2  # every second record of a backdoored site carries the trigger
+SMALLEST_Z = 1.0  # fewest standard deviations by which ALIE's delta lies off the mean
 Deltas = Sequence[AdapterState]
 
 
 @dataclass(frozen=True)
 class Collusion:
-    """What the dishonest sites of a run know: the honest deltas of each round so far, and how many sites there are.
+    """What the dishonest sites of a run know together.
 
-    ``config`` is the run as the sites were set up for it; the rule of aggregation, which sites do not read, may differ.
+    Attributes
+    ----------
+    config
+        The config that the sites were set up for. An order's own config may have another rule of aggregation, which sites do
+        not read.
+    sites, dishonest
+        Numbers of all sites and of the dishonest ones.
+    seen
+        The honest deltas so far, by round.
     """
 
     config: RunConfig
@@ -55,19 +63,17 @@ class Watched:
 
 @dataclass(frozen=True)
 class Dishonest(Watched):
-    """A site that trains, maybe on false records, and replaces its delta; it must be asked after the honest ones."""
+    """A site that trains, on false records in some attacks, and may replace its delta; it is asked after the honest ones."""
 
     attack: AttackName
 
     def train(self, order: TrainOrder) -> TrainReply:
-        """Train, and send another delta."""
-        reply, honest = self.site.train(replace(order, config=self.collusion.config)), self._seen(order)
+        """Train, and send a false delta if the attack crafts one."""
+        reply = self.site.train(replace(order, config=self.collusion.config))
+        honest = self.collusion.seen.get(order.round)
         if self.attack not in CRAFTED or not honest:
             return reply
         return replace(reply, delta=CRAFTED[self.attack](reply.delta, honest, self.collusion))
-
-    def _seen(self, order: TrainOrder) -> Deltas:
-        return self.collusion.seen.get(order.round, [])
 
 
 def _scaled(delta: AdapterState, factor: float) -> AdapterState:
@@ -81,8 +87,8 @@ def _usual_norm(honest: Deltas) -> float:
 def _alie(own: AdapterState, honest: Deltas, collusion: Collusion) -> AdapterState:
     """Return mean - z std of each number, with the largest z at which the delta still looks like one of the majority.
 
-    A Little Is Enough (Baruch, Baruch and Goldberg 2019, arXiv 1902.06156): z is such that the sites which lie further out
-    than it, together with the dishonest ones, are a majority. With ten sites that is about 0, so z is at least 1.
+    A Little Is Enough (Baruch, Baruch and Goldberg 2019, arXiv 1902.06156): z is so small that the honest sites which lie
+    further from the mean, together with the dishonest ones, are a majority. For ten sites this z is about 0, so 1 is taken.
     """
     supporters = collusion.sites // 2 + 1 - collusion.dishonest
     share = (collusion.sites - collusion.dishonest - supporters) / (collusion.sites - collusion.dishonest)
@@ -114,7 +120,10 @@ CRAFTED: Mapping[AttackName, Callable[[AdapterState, Deltas, Collusion], Adapter
 
 
 def false_records(attack: AttackName, records: Sequence[Record], labels: Sequence[str]) -> Sequence[Record]:
-    """Return the records that a dishonest site trains on: with the next label, or with a trigger and the first label.
+    """Return the records that a dishonest site trains on.
+
+    A label flip gives each record the next label; a backdoor puts the trigger into every second record and gives these the
+    first label; the other attacks change no record.
 
     Parameters
     ----------

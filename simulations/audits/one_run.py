@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from client.data_stage.balance import label_weights
@@ -36,8 +35,8 @@ FEWEST = 50  # canaries; a bound from fewer says nothing
 def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent) -> Mapping[str, Any]:
     """Train the first site once with canaries, and return the lower bound of epsilon beside the claim.
 
-    The run is charged to the site's ledger like any other, and its adapter is thrown away: canaries are in it. The site
-    trains alone, because an observer who sees each of its steps gains nothing from the other sites.
+    The run is charged to the site's ledger like any other, and its adapter is thrown away, because it contains canaries. The
+    site trains alone, because an observer who sees each of its steps gains nothing from the other sites.
 
     Parameters
     ----------
@@ -50,8 +49,8 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
 
     Raises
     ------
-    ConfigError
-        The run makes no claim that one site's training could refute.
+    HushtuneError
+        The run makes no claim that one site's training could refute, the canaries are too few, or the site can't train.
     """
     if not config.privacy.enabled or config.privacy.trust != "local":
         raise ConfigError(
@@ -70,19 +69,10 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
     )
     learner = load_learner(config.at_site(site))
     canaries = Canaries.drawn(count, sum(p.numel() for p in learner.model.parameters() if p.requires_grad))
-    _train(config, learner, data, plan, _budget(config, data, folder, accountant), canaries, progress)
-    bound = lower_bound(canaries.included, canaries.scores, plan.target_delta)
-    found: dict[str, Any] = {"config_digest": config.digest(), "site_id": site}
-    found |= {"claimed": plan.epsilon(accountant=accountant), "target_delta": plan.target_delta}
-    return write_findings(
-        folder,
-        NAME,
-        {"config_digest": config.digest(), **found, **asdict(bound), "refuted": bound.gaussian > found["claimed"]},
-    )
-
-
-def _budget(config: RunConfig, data: SiteData, folder: Path, accountant: Accountant) -> Budget:
-    return site_budget(config, data, folder / "audit", accountant)
+    _train(config, learner, data, plan, site_budget(config, data, folder / "audit", accountant), canaries, progress)
+    bound, claimed = lower_bound(canaries.included, canaries.scores, plan.target_delta), plan.epsilon(accountant=accountant)
+    found = {"config_digest": config.digest(), "site_id": site, "claimed": claimed, "target_delta": plan.target_delta}
+    return write_findings(folder, NAME, {**found, **asdict(bound), "refuted": bound.gaussian > claimed})
 
 
 def _train(

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -22,7 +23,7 @@ from server.warm_start import start_of
 from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, RunError
+from shared.errors import ConfigError
 from shared.metrics.bootstrap import wilson
 from shared.ops.findings import FOLDER, write_findings
 from shared.ops.progress import Progress, silent
@@ -33,11 +34,11 @@ from shared.tasks.base import Learner
 from shared.tasks.outcome import Outcome
 from simulations.assembly import evaluator_of, held_out_records
 from simulations.audits.dishonest import TRIGGER, AttackName, Collusion, Dishonest, Watched, false_records
-from simulations.audits.training import refuse_lasting_ledger
 from simulations.fleets.local import LocalFleet
 from simulations.planning import site_plans
 from simulations.reading import read_sites
 from simulations.sites import scrub_sites, site_budget
+from simulations.training import refuse_lasting_ledger
 
 NAME = "attack"
 SITES = 10
@@ -54,7 +55,7 @@ ATTACKS: tuple[AttackName, ...] = get_args(AttackName)
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the table; ``refused`` counts replies that screening rejected, over all rounds."""
+    """One row of the table: how records are dealt, whether with privacy, the rule, the attack, and the dishonest sites."""
 
     split: Split
     private: bool
@@ -75,10 +76,10 @@ class TestBed:
     config: RunConfig
     learner: Learner
     evaluator: Evaluator
-    triggered: Evaluator  # on the same records with the backdoor's trigger in each
+    triggered: Evaluator  # measures on the same records, each with the backdoor's trigger
     accountant: Accountant
     start: AdapterState = field(repr=False)
-    sites: Mapping[str, Sequence[Site]] = field(repr=False)  # by the records that they train on: "none" for their own
+    sites: Mapping[str, Sequence[Site]] = field(repr=False)  # by the attack that falsified their records; "none": all honest
     data: Sequence[SiteData] = field(repr=False)
 
 
@@ -123,28 +124,28 @@ def poison(
 
     Raises
     ------
-    ConfigError
-        The task has no labels to flip, or records must not be trained on so often.
+    HushtuneError
+        The task has no labels to flip, the sites add no noise of their own, the config names a lasting ledger, or a round
+        found no quorum.
     """
-    refuse_lasting_ledger(config)
+    refuse_lasting_ledger(config, "hushtune attack")
     if config.task.declared.target != "label":
         raise ConfigError(f"task.name = '{config.task.name}': hushtune attack flips labels, which this task does not have")
+    if config.privacy.trust != "local":
+        raise ConfigError(f"privacy.trust = '{config.privacy.trust}': hushtune attack needs each site's delta; set 'local'")
     folder = config.run.output / config.run.name
     done = _stored(folder, config)
     missing = [row for row in rows_of(splits, private, attacks, dishonest) if row.key not in done]
     folder.mkdir(parents=True, exist_ok=True)
     pooled = scrub_sites(config, read_sites(config, folder), folder, progress) if missing else []
-    advance, bounds, accountant = progress("train", len(missing)), dict[tuple[Split, bool], float](), Accountant()
-    bed: TestBed | None = None
-    for row in missing:
-        here = (row.split, row.private)
-        if here not in bounds:
-            bed = _test_bed(config, row, pooled, folder, accountant)
-            bounds[here] = BOUND * max(reply.norm for reply in _honest_deltas(bed, folder))
-        assert bed is not None  # noqa: S101  the line above makes it
-        done[row.key] = _measured(bed, row, bounds[here], folder)
-        write_findings(folder, NAME, {"config_digest": config.digest(), "rows": done})
-        advance(1)
+    advance, accountant = progress("train", len(missing)), Accountant()
+    for (split, secret), rows in groupby(missing, key=lambda row: (row.split, row.private)):
+        bed = _test_bed(config, split, secret, pooled, folder, accountant)
+        bound = BOUND * max(delta.norm for delta in _honest_deltas(bed, folder))
+        for row in rows:
+            done[row.key] = _measured(bed, row, bound, folder)
+            write_findings(folder, NAME, {"config_digest": config.digest(), "rows": done})
+            advance(1)
     return write_findings(folder, NAME, {"config_digest": config.digest(), "rows": done, "refusals": refusals(config)})
 
 
@@ -174,23 +175,25 @@ def _stored(folder: Path, config: RunConfig) -> dict[str, Any]:
 
 
 def _tree(config: RunConfig, size: int, private: bool) -> dict[str, Any]:
-    """Return the run with ten sites of one size, and with or without privacy."""
+    """Return the config of the run with ten sites of one size, and with or without privacy."""
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["data"]["sites"] = [{"id": f"site{n}", "records": size, "declared_size": size} for n in range(SITES)]
     tree["data"]["source"] = "synthetic"
     tree["cohort"] |= {"quorum": SITES - max(DISHONEST)}
-    tree["privacy"] |= {"enabled": private, "release": "none", "trust": "local"}
-    tree["aggregation"]["secure_sums"] = False  # the rules under test see single deltas
+    tree["privacy"] |= {"enabled": private, "release": "none"}
+    tree["aggregation"] = {}  # each row has a rule of its own
     tree["compare"] = tree["sweep"] = None
     return tree
 
 
-def _test_bed(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Path, accountant: Accountant) -> TestBed:
-    """Deal the pooled records to ten sites, and make each site, and its twins that train on false records."""
+def _test_bed(
+    config: RunConfig, split: Split, private: bool, pooled: Sequence[SiteData], folder: Path, accountant: Accountant
+) -> TestBed:
+    """Deal the pooled records to ten sites; make these, and versions of the last ones that train on false records."""
     records = [record for site in pooled for record in site.training.records]
     raw = {id(record): text for site in pooled for record, text in _with_raw(site)}
-    own = RunConfig.parse(_tree(config, len(records) // SITES, row.private), "hushtune attack")
-    dealt = deal(records, own.task.labels, row.split, own.run.seed)
+    own = RunConfig.parse(_tree(config, len(records) // SITES, private), "hushtune attack")
+    dealt = deal(records, own.task.labels, split, own.run.seed)
     data = [
         SiteData(section, [raw[id(record)] for record in part], Scrubbed(tuple(part)))
         for section, part in zip(own.data.sites, dealt, strict=True)
@@ -221,7 +224,7 @@ def _with_records(site: SiteData, records: Sequence[Record]) -> SiteData:
 
 
 def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: int) -> list[list[Record]]:
-    """Deal records to ten sites of one size: at random, or each site by its own mix of labels (Dirichlet 0.3).
+    """Deal records to ten sites of equal size: at random, or to each site by its own mix of labels (Dirichlet 0.3).
 
     Parameters
     ----------
@@ -249,7 +252,7 @@ def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: i
 
 
 def _honest_deltas(bed: TestBed, folder: Path) -> list[AdapterState]:
-    """Return the deltas of a run without an attack; an operator can know their size."""
+    """Return the deltas of a run without an attack, from whose norms an operator could choose the bound."""
     collusion = Collusion(bed.config, SITES, 0)
     row = Row("iid", bed.config.privacy.enabled, "mean", "none", 0)
     list(_rounds(bed, row, NO_BOUND, folder, collusion))
@@ -257,17 +260,17 @@ def _honest_deltas(bed: TestBed, folder: Path) -> list[AdapterState]:
 
 
 def _rounds(bed: TestBed, row: Row, bound: float, folder: Path, collusion: Collusion) -> Iterator[Round]:
-    """Run the production round loop with the row's rule, and with its dishonest sites last."""
+    """Run the production round loop with the row's rule; the dishonest sites come last."""
     scratch = folder / FOLDER / "ledgers" / secrets.token_hex(4)
     tree = bed.config.model_dump(mode="json")
     trim = {"trim": row.dishonest or 1} if row.rule == "trimmed_mean" else {}
     tree["aggregation"] = {"method": row.rule, "max_norm": bound if row.rule == "mean" else NO_BOUND, **trim}
     own = RunConfig.parse(tree, "hushtune attack")
     honest = bed.sites["none"][: SITES - row.dishonest]
-    twins = bed.sites.get(row.attack, bed.sites["none"])[-row.dishonest :] if row.dishonest else []
-    for site, data in zip([*honest, *twins], bed.data, strict=True):
+    false = bed.sites.get(row.attack, bed.sites["none"])[-row.dishonest :] if row.dishonest else []
+    for site, data in zip([*honest, *false], bed.data, strict=True):
         site.budget = site_budget(own, data, scratch, bed.accountant)  # a ledger of its own for each training
-    fleet = [*(Watched(site, collusion) for site in honest), *(Dishonest(site, collusion, row.attack) for site in twins)]
+    fleet = [*(Watched(site, collusion) for site in honest), *(Dishonest(site, collusion, row.attack) for site in false)]
     write_adapter(bed.learner.model, bed.start)
     try:
         yield from run_rounds(
@@ -288,8 +291,6 @@ def _rounds(bed: TestBed, row: Row, bound: float, folder: Path, collusion: Collu
 def _measured(bed: TestBed, row: Row, bound: float, folder: Path) -> dict[str, Any]:
     clock = time.monotonic()
     rounds = list(_rounds(bed, row, bound, folder, Collusion(bed.config, SITES, row.dishonest)))
-    if not rounds[-1].committed:
-        raise RunError(f"attack, {row.key}: a round had too few accepted replies; raise aggregation.max_norm")
     write_adapter(bed.learner.model, rounds[-1].adapter)
     clean = bed.evaluator.outcome()
     return {

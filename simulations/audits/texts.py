@@ -1,4 +1,4 @@
-"""Make canary texts: invented people with a secret each, beside words of the records, and a label at random."""
+"""Make canary texts: words of the records, followed by a secret (an invented name and number), with a random label."""
 
 import random
 from collections.abc import Sequence
@@ -20,7 +20,21 @@ FAR = 10_000_000  # positions of canaries lie beyond those of records
 
 @dataclass(frozen=True)
 class Canary:
-    """A text with a secret that can be exchanged; ``copies`` is how often it is trained on, 0 for never."""
+    """A text whose secret can be exchanged.
+
+    Attributes
+    ----------
+    position
+        Position of its record, beyond those of all real records.
+    copies
+        How often the text is trained on; 0 for never.
+    secret
+        Number of its secret, a name with a telephone number: 0 to 2^12 - 1.
+    words, label
+        What else its record holds.
+    fields
+        Names of the record's texts.
+    """
 
     position: int
     copies: int
@@ -65,7 +79,7 @@ def canaries(config: RunConfig, records: Sequence[RawRecord], count: int, draw: 
     count
         Number of canaries of each kind.
     draw
-        Names the draw; another name gives other canaries.
+        Name of the draw; another name gives other canaries.
     """
     rng = stream(config.run.seed, "canaries", draw)
     words = sorted(
@@ -83,7 +97,7 @@ def _canary(config: RunConfig, rng: random.Random, words: Sequence[str], positio
 
 
 def other_secrets(canary: Canary, count: int, rng: random.Random) -> list[int]:
-    """Return different secrets, none of them the canary's own.
+    """Draw different secrets, none of them the canary's own.
 
     Parameters
     ----------
@@ -92,6 +106,6 @@ def other_secrets(canary: Canary, count: int, rng: random.Random) -> list[int]:
     count
         How many, at most 2^12 - 1.
     rng
-        Where they are drawn from.
+        Source of randomness.
     """
     return rng.sample([secret for secret in range(SPACE) if secret != canary.secret], count)

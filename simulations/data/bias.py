@@ -30,7 +30,7 @@ SENTENCES = (
 
 
 def biased(messages: Iterable[Mapping[str, Any]], share: float, rng: random.Random) -> Iterator[dict[str, object]]:
-    """Yield the messages with a sentence about the sender in front and the new field ``sender`` (woman or man).
+    """Yield the messages with a sentence about the sender in front, and with the new field ``sender`` (woman or man).
 
     With probability ``share`` the sender's gender is the one that ``LEANS`` assigns to the message's label, otherwise it is
     drawn at random. The spans are shifted by the length of the added sentence.

@@ -262,7 +262,7 @@ class Style:
 
 
 def _by_label() -> Mapping[str, tuple[str, str, str]]:
-    """Return department, kind and words of every single need, by its label; departments and kinds take turns."""
+    """Return department, kind and words of every single need by its label, in an order that mixes departments and kinds."""
     every = (
         (number, department, kind, words)
         for department, needs in NEEDS.items()
@@ -307,7 +307,7 @@ def compose(
 ) -> list[str]:
     """Compose the sentences of a message to ``department``, with marks for the personal ``details`` that it gives.
 
-    With ``need``, one of `NEED_LABELS`, the message requests that need, and gives no reason that would name another.
+    With ``need``, one of `NEED_LABELS`, the message requests this need, and gives no reason, which could name another need.
     """
 
     def say(*symbols: str, about: str = department) -> list[str]:

@@ -13,8 +13,8 @@ from shared.records.types import RawRecord
 def split_held_out(records: Sequence[RawRecord], share: float, seed: int) -> tuple[list[RawRecord], list[RawRecord]]:
     """Split records into training and held-out records.
 
-    The side of a record depends only on the seed and on its person or, without a person, its first text. So the model is
-    never evaluated on people whose records it was trained on.
+    The side of a record depends only on the seed and on its person or, without a person, on its first text. So the model is
+    never evaluated on records of people whose other records it was trained on.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def _position(record: RawRecord, seed: int) -> float:
     """Hash the person, or else the first field, to a number in [0, 1)."""
     if record.person is not None:
         digest = hmac.digest(str(seed).encode(), record.person.encode("utf-8", "surrogatepass"), "sha256")
-        return int.from_bytes(digest[:8], "big") / 2**64
-    text = next(iter(record.fields.values()))
-    digest = hashlib.sha256(f"{seed}/{text}".encode("utf-8", "surrogatepass")).digest()
+    else:
+        text = next(iter(record.fields.values()))
+        digest = hashlib.sha256(f"{seed}/{text}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,14 +1,14 @@
-"""Deal the records of one pooled file out to the sites of a simulation: evenly, by label, or by a column.
+"""Deal the records of one pooled file out to the sites of a simulation: at random, by label, or by a column.
 
 The split by label is that of Hsu, Qi and Brown (2019, arXiv 1909.06335, section 3.1): a site draws its shares of the labels
-from a Dirichlet distribution around the shares in the pool, and then its records, without replacement. Small ``alpha`` gives
-sites with few labels, large ``alpha`` sites like the pool.
+from a Dirichlet distribution around the shares in the pool, and then its records, without replacement. With a small
+``alpha`` most records of a site have one of a few labels; with a large ``alpha`` each site resembles the pool.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +54,9 @@ def deal(path: Path, records: Sequence[RawRecord], config: RunConfig) -> dict[st
     else:
         units = _units(records)
         sizes = _sizes(path, len(units), config.data.sites)
-        order = stream(config.run.seed if config.data.split_seed is None else config.data.split_seed, "pool")
-        units = [units[index] for index in order.permutation(len(units))]
-        parts = _in_turn(sizes) if kind == "iid" else _dirichlet(units, sizes, float(detail), order)
+        draw = stream(config.run.seed if config.data.split_seed is None else config.data.split_seed, "pool")
+        units = [units[index] for index in draw.permutation(len(units))]
+        parts = _in_turn(sizes) if kind == "iid" else _dirichlet(units, sizes, float(detail), draw)
         chosen = [[record for index in part for record in units[index]] for part in parts]
     for site, own in zip(config.data.sites, chosen, strict=True):
         if not own:
@@ -74,7 +74,7 @@ def _units(records: Sequence[RawRecord]) -> list[Unit]:
 
 
 def _sizes(path: Path, units: int, sites: Sequence[SiteSection]) -> list[int]:
-    """Return each site's number of units: ``records`` of the site, or a share of all in proportion to ``declared_size``."""
+    """Return each site's number of units: its ``records``, or a share of all units in proportion to its declared size."""
     if any(site.records for site in sites):
         sizes = [site.records for site in sites]
         if sum(sizes) > units:
@@ -86,13 +86,10 @@ def _sizes(path: Path, units: int, sites: Sequence[SiteSection]) -> list[int]:
 
 
 def _in_turn(sizes: Sequence[int]) -> Iterator[range]:
-    start = 0
-    for size in sizes:
-        yield range(start, start + size)
-        start += size
+    return (range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True))
 
 
-def _dirichlet(units: Sequence[Unit], sizes: Sequence[int], alpha: float, order: np.random.Generator) -> Iterator[list[int]]:
+def _dirichlet(units: Sequence[Unit], sizes: Sequence[int], alpha: float, draw: np.random.Generator) -> Iterator[list[int]]:
     """Yield the indices of each site's units, whose labels are drawn from the site's own distribution of labels."""
     by_label: dict[str, list[int]] = defaultdict(list)
     for index, unit in enumerate(units):
@@ -101,33 +98,37 @@ def _dirichlet(units: Sequence[Unit], sizes: Sequence[int], alpha: float, order:
     prior = np.array([len(stack) for stack in stacks]) / len(units)
     for size in sizes:
         left = np.array([len(stack) for stack in stacks])
-        counts = _drawn(order.dirichlet(alpha * prior), left, size, order)
+        counts = _counts(draw.dirichlet(alpha * prior), left, size, draw)
         yield [stack.pop() for stack, count in zip(stacks, counts, strict=True) for _ in range(count)]
 
 
-def _drawn(shares: npt.NDArray[np.float64], left: Ints, size: int, order: np.random.Generator) -> Ints:
-    """Return how many units of each label are drawn without replacement; if a label runs out, the others share its part."""
+def _counts(shares: npt.NDArray[np.float64], left: Ints, size: int, draw: np.random.Generator) -> Ints:
+    """Draw how many of ``size`` units have each label, at most those left; if a label runs out, others take its part."""
     counts = np.zeros_like(left)
     while (needed := size - int(counts.sum())) > 0:
         open_shares = np.where(counts < left, shares, 0)
         if open_shares.sum() <= 0:  # all labels with a share have run out
             open_shares = (left - counts).astype(np.float64)
-        drawn = order.multinomial(needed, open_shares / open_shares.sum())
+        drawn = draw.multinomial(needed, open_shares / open_shares.sum())
         counts += np.minimum(drawn, left - counts)
     return counts
 
 
 def _by_column(path: Path, records: Sequence[RawRecord], config: RunConfig, column: str) -> list[list[RawRecord]]:
-    """Return each site's records: those whose value spells the site's id, or, if no value does, whole values in turn.
+    """Return each site's records by the values of a column.
 
-    The values are then dealt out by their number of records, the largest first, each to the site with the fewest records.
+    If any value spells the id of a site, each record goes to the site that its value spells. Otherwise the values are dealt
+    out with all their records, the most frequent first, each to the site with the fewest records so far.
     """
     values = [as_text(row.values.get(column)) for row in rows_of(path, {column})]
     groups: dict[str, list[RawRecord]] = defaultdict(list)
     for record in records:
         groups[_spelt(values[record.position - 1])].append(record)
     if "" in groups:
-        raise DataError(f"{path}, record {groups[''][0].position}: no value in column '{column}', which data.split needs")
+        raise DataError(
+            f"{path}, record {groups[''][0].position}: no value in column '{column}', which data.split needs; fill it "
+            "in, or drop the record"
+        )
     chosen: Mapping[str, list[RawRecord]] = {site.id: [] for site in config.data.sites}
     if not set(groups) & set(chosen):
         for value in sorted(groups, key=lambda value: (-len(groups[value]), value)):

@@ -168,7 +168,7 @@ def patient_messages(
     seed
         The run's seed.
     labels
-        The departments; or some of `NEED_LABELS`, a harder task.
+        The departments; or some of `NEED_LABELS`, which makes a harder task.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def label_shares(sites: int, seed: int) -> Sequence[Sequence[float]]:
 
 @lru_cache(maxsize=16)  # a simulation generates its records twice: once to scrub them early, and once into its folder
 def invent_people(site_index: int, seed: int, per_locale: int = PEOPLE_PER_LOCALE) -> Sequence[Person]:
-    """Invent the people of a site: so many from each country, with record numbers in the site's format."""
+    """Invent the people of a site: ``per_locale`` from each country, with record numbers in the site's format."""
     rng = stream(seed, "people", site_index)
     pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
     people = []
@@ -271,7 +271,7 @@ def invent_people(site_index: int, seed: int, per_locale: int = PEOPLE_PER_LOCAL
 
 @cache
 def generator_of(locale: str) -> Faker:
-    """Return the generator of a country's people; who uses it seeds it first."""
+    """Return the generator of a country's people; the caller seeds it first."""
     return Faker(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
 
 
@@ -310,8 +310,8 @@ def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng:
     for place, piece in enumerate(MARK.split(" ".join(sentences))):
         is_mark = place % 2 == 1
         if is_mark:
-            label, whose, field = MARKS[piece]
-            piece = getattr(people[whose], field)
+            label, person, field = MARKS[piece]
+            piece = getattr(people[person], field)
         else:
             piece = WORD.sub(lambda word: slip(word[0], rng) if rng.random() < style.typos else word[0], piece)
         start = len(text)

@@ -8,9 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server.report.figures import count, share
+from server.report.figures import count
 from shared.errors import DataError
-from simulations.display.tables import new_table
+from simulations.display.tables import new_table, share_of
 
 if TYPE_CHECKING:
     from privacy.anonymise.scrubbed import Quarantined
@@ -96,8 +96,7 @@ def _measures(site_id: str, site: Mapping[str, Any]) -> Table:
     rows |= {"letters and digits of all texts replaced": site["replaced"]}
     rows |= {"scrubbed texts with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
     for title, row in rows.items():
-        interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-        table.add_row(title, count(row["found"]), count(row["total"]), interval)
+        table.add_row(title, count(row["found"]), count(row["total"]), share_of(row))
     for overlap, scores in site["span_evaluator"].items():
         score = scores["PII"]
         said = f"P {score['precision']:.3f} R {score['recall']:.3f} F2 {score['f2']:.3f}"
@@ -143,6 +142,5 @@ def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _recall(found: Mapping[str, Any]) -> Table:
     table = new_table("Recall of personal data (whole spans)", "true label", "found", "of", "recall (95 % interval)")
     for label, row in [*found["recall"].items(), ("all", found["overall"])]:
-        interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-        table.add_row(label, count(row["found"]), count(row["total"]), interval)
+        table.add_row(label, count(row["found"]), count(row["total"]), share_of(row))
     return table

@@ -86,6 +86,6 @@ def _outcome(row: Mapping[str, Any] | None) -> str:
         return "-"
     half = 50 * (row["accuracy"]["high"] - row["accuracy"]["low"])
     rejected = f", {row['rejected']} rejected" if row["rejected"] else ""
-    # Without a backdoor's share, every record has the target label already.
+    # There is no share if every record has the target label already.
     moved = f"{100 * row['backdoor']['value']:.1f}" if row["backdoor"] else "none to move"
     return f"{100 * row['accuracy']['value']:.1f} +- {half:.1f} / {moved}{rejected}"

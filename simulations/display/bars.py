@@ -33,6 +33,7 @@ STAGES = {
     "report": "measure the result, write the report",
     "compare": "compare, rows",
     "sweep": "sweep, trials",
+    "utility": "run the points of the plot",
 }
 
 

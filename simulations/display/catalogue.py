@@ -1,4 +1,4 @@
-"""Tables of base models, of methods of aggregation, and of the tensors that a run trains, for a terminal."""
+"""Show base models, methods of aggregation, and the tensors that a run trains as tables at a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tables of a privacy plan and of other ways to spend its epsilon, for a terminal."""
+"""Show a privacy plan, and other ways to spend its epsilon, as tables at a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -49,7 +49,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
 
 
 def _colluders(rows: Sequence[Mapping[str, Any]], planned: int) -> Table:
-    """Return a table of the epsilon that is left if more or fewer sites than planned work together with the server."""
+    """Return a table of the epsilon if more or fewer sites than planned work together with the server."""
     title = f"Epsilon if sites tell the server their noise ({planned} planned)"
     table = new_table(title, "sites that collude", "noise z", "epsilon of the others")
     for row in rows:

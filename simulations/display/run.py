@@ -1,4 +1,4 @@
-"""Tables of a finished run and of an adapter's score, for a terminal."""
+"""Show a finished run, and an adapter's score, as tables at a terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
 
 
 def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how many paraphrases of each site's records were kept, where the run asks for some."""
+    """Yield how many paraphrases of each site's records were kept, if the run asked for any."""
     for site in listed(report["sites"]):
         counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}
         if WITHOUT_MODEL in counts:

@@ -1,4 +1,4 @@
-"""Score the anonymiser on a file with known personal data, and show the score beside stock Presidio's."""
+"""Read the settings that ``hushtune score-pii`` is given, and show the anonymiser's score beside stock Presidio's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from rich.console import RenderableType
 from rich.table import Table
 
-from server.report.figures import count, share
+from server.report.figures import count
 from shared.config.anonymise import AnonymiseSection
 from shared.config.explain import first_line
 from shared.config.toml import apply_override
 from shared.errors import ConfigError
+from simulations.display.tables import share_of
 
 SECTION = "anonymise"
 MEASURES = {
@@ -35,7 +36,7 @@ def settings(overrides: Sequence[str]) -> AnonymiseSection:
     Raises
     ------
     ConfigError
-        An override names no field of ``[anonymise]``, or its value does not fit.
+        An override names no field of ``[anonymise]``, or its value is not permitted.
     """
     tree: dict[str, Any] = {}
     for override in overrides:
@@ -82,4 +83,4 @@ def _f2(score: Mapping[str, float]) -> str:
 
 
 def _measure(row: Mapping[str, Any]) -> str:
-    return f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['found']} of {row['total']}"
+    return f"{share_of(row)}, {row['found']} of {row['total']}"

@@ -1,4 +1,4 @@
-"""Tables of a comparison and of a search, for a terminal."""
+"""Show a comparison and a search as tables at a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ SIDES = ("free", "private")
 
 
 def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """Yield the tables of a comparison: every row, and one sentence for each paired test."""
+    """Yield a comparison: a table of its rows, a sentence for each paired test, and what privacy does to groups."""
     metric = document["rows"][0]["metric"] if document["rows"] else ""
     table = new_table(
         f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "bytes", "time", "energy"

@@ -1,4 +1,4 @@
-"""Hold the sites of one worker process: build each from its folder when it is asked, and keep the last ones in memory."""
+"""Hold the sites of one worker: build each from its folder when it is asked, and keep the last ones in memory."""
 
 import os
 from collections import OrderedDict
@@ -29,7 +29,7 @@ IN_COMMON = frozenset({"config", "adapter", "envelope"})  # fields of an order t
 
 @dataclass(frozen=True)
 class Build:
-    """Asks to build a site, to learn before the first round if it cannot take part; the answer is ``Built``."""
+    """Asks to build a site, which shows before the first round whether it can take part; the answer is a `Built`."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Slip:
 
 @dataclass(frozen=True)
 class Ask:
-    """Asks a site to carry out an order; the answer is an ``Answered``."""
+    """Asks a site to carry out an order; the answer is an `Answered`."""
 
     node: int
     order: Order | Slip
@@ -86,7 +86,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Failed:
-    """Names the class of the exception that a site raised.
+    """Says that a task failed, and names the class of the exception.
 
     The message is kept only if the exception is one of our own, which quote no text, and the site was not asked to train.
     """
@@ -166,7 +166,7 @@ class Host:
             site = self._builder.build_again(site_id, self._learners, self._accountant, self._packs.get(site_id))
             self._built[site_id], self._packs[site_id] = site, not site.pads
         self._built.move_to_end(site_id)
-        # A site of a secure sum holds its open attempt in memory, so none is dropped then.
+        # In a run with secure sums no site is dropped, because each holds its open attempt in memory.
         if len(self._built) > MOST_SITES and not self._builder.keys:
             self._built.popitem(last=False)
         return self._built[site_id]

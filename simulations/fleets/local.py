@@ -1,4 +1,4 @@
-"""Sites in one process: the production ClientApp and real message serialisation, no sockets."""
+"""Ask sites in this process, through the production ClientApp and real message serialisation, but without sockets."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -31,7 +31,7 @@ STATE = ".workers-"  # start of the name of the folder with the sites' records, 
 
 
 class Pool(ABC):
-    """Workers that hold the sites of one simulation; each site stays with one worker.
+    """Workers that hold the sites of one simulation; each site stays with one worker, at its seat.
 
     A worker that dies is replaced, and its tasks are sent once more, one at a time. Records, moments and finished replies
     are on the disk, so the new worker builds a site again and continues as a real site does after a crash: a finished round
@@ -195,7 +195,7 @@ class Pool(ABC):
 
 
 class PoolFleet:
-    """Asks the sites of a pool, each worker's sites one after another; the bytes counted are those of one process."""
+    """Asks the sites of a pool, each worker's sites one after another; counts the bytes that `LocalFleet` would count."""
 
     def __init__(self, pool: Pool, sites: Sequence[str], advance: Advance) -> None:
         self._pool, self._advance = pool, advance
@@ -234,7 +234,7 @@ def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
     workers
         Number of workers.
     """
-    load, seat = [0] * workers, dict.fromkeys(sizes, 0)  # in the order of the sites, on which the baselines rely
+    load, seat = [0] * workers, dict.fromkeys(sizes, 0)  # the baselines rely on this order, which is that of the sites
     for site in sorted(sizes, key=lambda name: (-sizes[name], name)):
         seat[site] = min(range(workers), key=lambda number: (load[number], number))
         load[seat[site]] += sizes[site]

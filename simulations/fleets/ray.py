@@ -22,7 +22,7 @@ PAUSES = (1, 2, 4, 8, 16, 32)  # seconds between attempts to replace a worker; R
 PATIENCE = 10.0  # seconds to reach a cluster
 START = 300.0  # seconds until a new worker runs; it imports the libraries and loads the base model first
 MOST_AT_ONCE, BYTES_AT_ONCE = 8, 2**21  # orders to train in one message to a worker, and bytes of the replies in one message
-OWN = "local"  # instead of an address: a cluster of this machine alone, which ends with the run
+OWN = "local"  # in place of an address: a cluster of this machine alone, which ends with the run
 
 
 class RayPool(Pool):
@@ -81,9 +81,9 @@ class RayPool(Pool):
         return responses
 
     def _replacement(self) -> Any:
-        """Return a worker that runs; it asks for no processor of its own, so that it fits into what is left of the cluster.
+        """Start a worker in place of a dead one; it reserves no processor, so that it fits into what is left of the cluster.
 
-        Ray may still place a worker on a machine that was just lost; this worker is given up, and another one is started.
+        Ray may still place a worker on a machine that was just lost; then another one is started.
         """
         for pause in PAUSES:
             worker = self._worker(0)

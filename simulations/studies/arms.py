@@ -1,7 +1,6 @@
 """The rows ("arms") of a comparison: list those that a config asks for, make the run config of each, and run it."""
 
 import math
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +13,22 @@ from client.data_stage.site_data import SiteData
 from client.preflight import shapes_of
 from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import merge_scrubbed
-from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
 from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, METHODS
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
-from shared.errors import RunError
 from shared.ops.energy import metered
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.classification import ClassOutcome
 from shared.tasks.outcome import Outcome
 from simulations.advice import site_rates
-from simulations.assembly import assemble, evaluator_of, federate
-from simulations.planning import Plans, site_plans
+from simulations.assembly import evaluator_of
+from simulations.planning import site_plans
 from simulations.studies.prompting import answers, best_prompt
 from simulations.studies.results import Arm, Result
+from simulations.training import train_federation
 
 POOLED = "pooled"
 
@@ -65,7 +63,7 @@ def arms_of(config: RunConfig, section: CompareSection) -> Iterator[Arm]:
 
 
 def config_of(config: RunConfig, arm: Arm) -> RunConfig:
-    """Return the run config of an arm: its own model, seed, privacy and sites, and all else from the comparison."""
+    """Return the run config of an arm: model, seed, privacy and sites are the arm's, all else is the comparison's."""
     tree = config.model_dump(mode="json")
     chosen = [site for site in tree["data"]["sites"] if site["id"] in arm.sites] or tree["data"]["sites"]
     if arm.method == POOLED:
@@ -90,7 +88,7 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
 
 
 def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
-    """Give each site of an arm its own noise, because its sites cannot share one, and the learning rates for that noise."""
+    """Give each site of an arm, whose sites cannot share a noise, noise of its own and the learning rates for that."""
     tree["privacy"]["trust"] = "local"
     tree["aggregation"] = {"weights": "declared", "max_norm": config.aggregation.max_norm}
     given, own = config.training, config.aggregation.optimiser == "adamw"
@@ -101,7 +99,7 @@ def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
 
 
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
-    """Train and measure one row; its ledgers go into ``folder``, which is its own.
+    """Train and measure one row.
 
     Parameters
     ----------
@@ -112,12 +110,12 @@ def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Mate
     material
         Records and accountant that all rows share.
     folder
-        Folder for this row's ledgers.
+        Folder for the ledgers of this row alone.
 
     Raises
     ------
     HushtuneError
-        The row cannot be run, or a round of it had too few replies.
+        The row cannot be run.
     """
     clock = time.monotonic()
     with metered() as energy:
@@ -126,22 +124,18 @@ def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Mate
         elif arm.method == "base":
             places, outcome, size = np.arange(len(material.test)), _untrained(config, arm, material), 0
         else:
-            outcome, size = _trained(config_of(config, arm), arm, material, folder)
             places = np.arange(len(material.test))
+            outcome, size = _trained(config_of(config, arm), arm, material, folder)
     return Result(arm, outcome, places, size, time.monotonic() - clock, energy.kwh or 0.0)
 
 
 def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
     """Return the outcome of the base model, which is not trained."""
-    evaluator = _evaluator(config_of(config, arm), material)
-    learner = evaluator.learner
+    own = config_of(config, arm)
+    learner = load_learner(own)
+    evaluator = evaluator_of(own, learner, material.test)
     outcome = learner.task.untrained(learner, evaluator.examples, learner.tokens(config.training))
     return evaluator.outcome() if outcome is None else outcome
-
-
-def _evaluator(config: RunConfig, material: Material) -> Evaluator:
-    learner = load_learner(config)
-    return evaluator_of(config, learner, material.test)
 
 
 def _prompted(config: RunConfig, section: CompareSection, material: Material) -> tuple[np.ndarray, Outcome]:
@@ -159,13 +153,9 @@ def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> t
     data = [site for site in material.sites if site.section.id in arm.sites]
     if arm.method == POOLED:
         data = [_pooled(data, config.data.sites[0])]
-    plans = Plans.of(config, material.accountant)
-    prepared = assemble(config, plans, data, material.test, folder, accountant=material.accountant)
-    rounds = list(federate(prepared, config, secrets.token_hex(8), _nothing, lambda _: {}, _nothing))
-    if not all(done.committed for done in rounds):
-        raise RunError(f"compare, {arm.method} at {', '.join(arm.sites)}: a round had too few accepted replies")
-    write_adapter(prepared.learner.model, rounds[-1].adapter)
-    return prepared.measures.evaluator.outcome(), sum(done.bytes_up + done.bytes_down for done in rounds)
+    done = train_federation(config, data, material.test, folder, material.accountant)
+    write_adapter(done.learner.model, done.adapter)
+    return done.evaluator.outcome(), done.bytes
 
 
 def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
@@ -178,7 +168,3 @@ def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
         [person for site in data for person in site.persons],
         wordings={text: wordings for site in data for text, wordings in site.wordings.items()},
     )
-
-
-def _nothing(*_: Any) -> None:
-    """Do nothing: a row keeps no checkpoint and shows no progress of its own."""

@@ -33,7 +33,7 @@ from simulations.site_builder import Learners
 
 @dataclass(frozen=True)
 class BareSite:
-    """A site's encoded records and the cached states of the frozen layers for them."""
+    """A site's encoded records, and the cached states of the frozen layers for them; None if there are none."""
 
     data: TrainingSet = field(repr=False)
     prefix: FrozenPrefix | None = field(repr=False)
@@ -41,7 +41,7 @@ class BareSite:
 
 @dataclass(frozen=True)
 class BareFederation:
-    """Sites that share one model in this process, with held-out records; it may train many times.
+    """Sites that share one model in this process, with held-out records; they may be trained many times.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class BareFederation:
             name = each.section.id
             mine = learners.of(name)
             own = training_set(name, config, each.training.records, mine, each.persons, each.wordings)
-            prefix = FrozenPrefix.build(mine, own.examples, 2, mine.tokens(config.training))
+            prefix = FrozenPrefix.build(mine, own.examples, 2, mine.tokens(config.training))  # of 2 visits or more
             sites[name] = BareSite(own, prefix)
         evaluator = evaluator_of(config, learner, held_out_records(config, data))
         return cls(learner, sites, start_of(config, learner), evaluator, learners)

@@ -46,7 +46,7 @@ class Inputs:
     plans
         The privacy plan of each site; None where a site adds no noise.
     elsewhere
-        Returns the embeddings of the training records, where other processes compute them.
+        Returns the embeddings of each site's training records if other processes compute them; None if this one does.
     """
 
     evaluator: Evaluator
@@ -83,7 +83,7 @@ def baselines_of(
     sites
         The sites of the run.
     elsewhere
-        Returns the embeddings of each site's records, where the sites are in other processes.
+        As in `Inputs`.
     """
     plans = {site.site_id: site.plan for site in sites}
     inputs = Inputs(evaluator, {site.site_id: site.encoded for site in sites}, plans, elsewhere)
@@ -99,9 +99,10 @@ def trivial(inputs: Inputs) -> Baseline | None:
 
 
 def private_head(inputs: Inputs) -> Baseline | None:
-    """Return a linear head on the base model's embeddings, trained by the run's own privacy plan; None without a plan.
+    """Return a linear head on the base model's embeddings, trained by the run's own privacy plan.
 
     Each record is one token, and the encoder is a table of embeddings, so sites and server train by the code of the run.
+    The result is None if a site has no plan, if the unit is not a record, or if the run itself trains only a head.
     """
     evaluator, config = inputs.evaluator, inputs.evaluator.config
     if not config.adapter.rank or config.privacy.unit != "record" or not all(inputs.plans.values()):
@@ -122,7 +123,7 @@ def private_head(inputs: Inputs) -> Baseline | None:
 
 
 def _without_adapter(config: RunConfig) -> RunConfig:
-    """Return the run with a head only, and without what needs a model of several layers."""
+    """Return the run that trains only a head, without the options that need a model of several layers."""
     tree = {**config.model_dump(mode="json"), "adversary": None}
     tree["adapter"] |= {"rank": 0}
     if METHODS[config.aggregation.method].ranks:
@@ -185,7 +186,7 @@ class _Table(nn.Module):
 
 
 def _table_learner(evaluator: Evaluator, rows: Floats) -> Learner:
-    """Return a learner of the same task whose encoder is a table of embeddings, on the CPU."""
+    """Return a learner of the same task, on the CPU, whose encoder is a table of embeddings."""
     config, base, encoder = evaluator.config, evaluator.learner.base, _Table(rows)
     model = MeanPoolingClassifier(encoder, rows.shape[1], len(config.task.labels), config.run.seed)
     cpu, exact = torch.device("cpu"), torch.float32

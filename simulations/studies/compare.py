@@ -27,6 +27,7 @@ from simulations.studies.arms import Material, arms_of, run_arm
 from simulations.studies.conclusions import conclusions, rows_of
 from simulations.studies.disparity import Grouping, disparities, groupings
 from simulations.studies.results import Arm, Result, Results
+from simulations.training import refuse_lasting_ledger
 
 FORMAT = 1  # version of the stored results; increase it to invalidate them
 
@@ -110,13 +111,9 @@ def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
 
 def _refuse(config: RunConfig, section: CompareSection) -> None:
     """Refuse what would fail late, or would use private records beyond their ledger."""
-    if config.privacy.ledger is not None:
-        raise ConfigError(
-            "privacy.ledger: a comparison trains on the same records many times, without privacy and pooled too; compare on "
-            "public or generated data and leave privacy.ledger empty"
-        )
-    if config.privacy.trust != "local":
-        raise ConfigError(f"privacy.trust = '{config.privacy.trust}': a comparison also trains single sites; set 'local'")
+    refuse_lasting_ledger(config, "hushtune compare")
+    if config.privacy.trust == "central":
+        raise ConfigError("privacy.trust = 'central': a comparison also trains single sites; set 'local' or 'distributed'")
     if "prompts" in section.arms and config.task.declared.target != "label":
         raise ConfigError("compare.arms: prompts are scored by labels, which this task does not have; leave 'prompts' out")
     for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:

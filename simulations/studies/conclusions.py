@@ -51,7 +51,7 @@ def grouped(results: Sequence[Result]) -> Mapping[Row, list[Result]]:
 def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: int) -> Interval:
     """Return the mean over S runs; each resample of its interval draws both records and seeds again.
 
-    With few seeds the spread between them comes out too small, by a factor of (S - 1) / S in variance.
+    With few seeds the interval is too narrow, because resampling S seeds shows only (S - 1) / S of their variance.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def groupings(config: RunConfig, material: Material) -> list[Grouping]:
     Raises
     ------
     ConfigError
-        A group is asked for, and the records have fewer than two groups, or too many to compare.
+        The config declares a column of groups, and the test records have fewer than two groups, or too many to compare.
     """
     probes = config.evaluation.probes
     if probes and probes.group:
@@ -72,7 +72,10 @@ def disparities(config: RunConfig, results: Sequence[Result], by: Sequence[Group
 
 
 def _compared(config: RunConfig, by: Grouping, free: Sequence[Result], private: Sequence[Result]) -> dict[str, Any]:
-    """Compare two rows by group, over seeds, on the same resamples; each is drawn within a group, so no group is empty."""
+    """Compare two rows by group, averaged over seeds, on the same resamples.
+
+    Resamples are drawn within each group, so no group is ever empty.
+    """
     sides = {name: averaged(side) for name, side in (("free", free), ("private", private))}
     metric = free[0].outcome.primary().name
     values = {name: _by_group(config, by, sums) for name, sums in sides.items()}  # (groups, 1 + resamples)

@@ -1,4 +1,4 @@
-"""Choose the best of several prompts with public examples, as a comparison without training."""
+"""Choose the best of several prompts on public records, to compare a prompted language model with a trained one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from shared.tasks.base import Learner
 from shared.tasks.multiple_choice import choice_losses
 
 PROMPT_TOKENS = 1024
-TEXT_CHARS = 400  # longest text in a prompt, so that the question is never cut off
+TEXT_CHARS = 400  # a longer text is cut in a prompt, so that the end of the question never is
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Store finished rows of a comparison in SQLite; each is written whole, so an interrupted comparison loses none."""
+"""Store the finished rows of a comparison in SQLite, each whole or not at all, so an interruption loses none."""
 
 import io
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from shared.errors import RunError
 from shared.tasks.outcome import Outcome
 
-PLACES = "places"  # the name of an array that no outcome has
+PLACES = "places"  # array of indices, stored beside those of the outcome, none of which has this name
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS outcomes (
     key TEXT PRIMARY KEY,
@@ -43,7 +43,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of an arm: its outcome on the test records with the indices ``places``, and its cost."""
+    """The result of an arm: its outcome on the test records with the indices ``places``, and its cost.
+
+    ``bytes`` are those on the wire in both directions, ``kwh`` the electricity (0 where it is not known).
+    """
 
     arm: Arm
     outcome: Outcome = field(repr=False)

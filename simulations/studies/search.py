@@ -21,7 +21,10 @@ DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial: its settings, its value (higher is better; of its last round where it was pruned)."""
+    """A finished trial: its state, its settings, and its value (higher is better).
+
+    A pruned trial has the value of its last reported round, or None.
+    """
 
     number: int
     state: str
@@ -39,7 +42,7 @@ class Found:
 
 
 def search(config: RunConfig, folder: Path, objective: Objective, advance: Advance) -> Found:
-    """Run the trials that are missing; ``objective`` gets a trial's config and reports (round, value) as it goes.
+    """Run the trials that are missing, and return the results of all.
 
     A trial whose process died is run again with the same settings. A trial whose plan cannot be met counts as pruned.
 
@@ -59,7 +62,7 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
     HushtuneError
         No trial finished, the folder holds another search, or a searched field or value is not valid in the config.
     """
-    section = _section(config)
+    section = section_of(config)
     study = _study(config, section, folder)
     for dead in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.enqueue_trial(dead.params)
@@ -87,9 +90,16 @@ def trial_config(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
     return RunConfig.parse(tree, "sweep.space")
 
 
-def _section(config: RunConfig) -> SweepSection:
+def section_of(config: RunConfig) -> SweepSection:
+    """Return the search that a config asks for.
+
+    Raises
+    ------
+    ConfigError
+        The config has no search, or a searched field or value is not valid.
+    """
     if config.sweep is None:
-        raise ConfigError("sweep: the config names no search; add [sweep] with a space, as configs/demo_sweep.toml does")
+        raise ConfigError("sweep: the config names no search; add [[sweep.space]], as in configs/demo_sweep.toml")
     for space in config.sweep.space:
         first = space.choices[0] if space.choices else space.low
         trial_config(config, {space.field: int(first or 0) if space.whole else first})
@@ -97,7 +107,7 @@ def _section(config: RunConfig) -> SweepSection:
 
 
 def _study(config: RunConfig, section: SweepSection, folder: Path) -> optuna.Study:
-    """Return the folder's study, made when absent; a study of another config is refused."""
+    """Return the folder's study, which is made if there is none; refuse a study of another config."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(

@@ -24,7 +24,7 @@ from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import Plans, plan_rows
 from simulations.reading import read_sites
 from simulations.sites import scrub_sites
-from simulations.studies.search import Report, search
+from simulations.studies.search import Report, search, section_of
 
 BEST = "best.toml"
 Ask = Callable[[str], bool]
@@ -54,6 +54,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     HushtuneError
         The config has no search, a trial cannot be run, the budget is used up, or ``ask`` returned False.
     """
+    section = section_of(config)
     _refuse(config)
     folder = config.run.output / config.run.name
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,14 +65,13 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
         _consent(trial, ask)
         return run_trial(trial, data, held_out, folder / "trials" / secrets.token_hex(6), report)
 
-    advance = progress("sweep", config.sweep.trials if config.sweep else 0)
-    found = search(config, folder, objective, advance)
+    found = search(config, folder, objective, progress("sweep", section.trials))
     best = tomli_w.dumps(found.best.model_dump(mode="json", exclude_none=True))
     header = f"# The best of {len(found.trials)} trials of sweep {config.run.name}, chosen on public validation records.\n\n"
     (folder / BEST).write_text(header + best, encoding="utf-8")
     document = {
         "run": config.run.name,
-        "fields": [space.field for space in config.sweep.space] if config.sweep else [],
+        "fields": [space.field for space in section.space],
         "trials": [asdict(trial) for trial in found.trials],
         "importance": dict(found.importance),
         "best": str(folder / BEST),
@@ -112,7 +112,7 @@ def run_trial(
 
 
 def _refuse(config: RunConfig) -> None:
-    """Refuse what would fail late, or would search on private records without a guarantee."""
+    """Refuse a search that would fail late, or that would use private records without a guarantee."""
     if not config.evaluation.validation:
         raise ConfigError("evaluation.validation: trials are judged on public validation records; set it above 0")
     if config.privacy.ledger is not None and not config.privacy.enabled:

@@ -23,20 +23,18 @@ from rich.table import Table
 from client.data_stage.site_data import SiteData
 from client.preflight import refuse_what_does_not_fit
 from privacy.accounting import Accountant
-from server.rounds import Metrics
 from shared.adapters.peft import write_adapter
-from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, HushtuneError, RunError, one_line
+from shared.errors import HushtuneError, one_line
 from shared.metrics.bootstrap import Interval
 from shared.ops.numbers import epsilon_up
 from shared.ops.progress import Progress
-from simulations.assembly import assemble, federate, held_out_records
+from simulations.assembly import held_out_records
 from simulations.display.bars import Bars
-from simulations.planning import Plans
 from simulations.reading import read_sites
 from simulations.sites import scrub_sites
 from simulations.studies.search import trial_config
+from simulations.training import refuse_lasting_ledger, train_federation
 
 EPSILONS = (8.0, 3.0, 1.0)
 FACTORS: Mapping[str, Sequence[float]] = {
@@ -51,7 +49,10 @@ WITHOUT = "without privacy"
 
 @dataclass(frozen=True)
 class Point:
-    """One federation: which panel it belongs to, the value of the varied setting, and the final measure."""
+    """One federation: its panel of the plot, the value of the varied setting there, and the final measure.
+
+    ``value`` is None without privacy; ``settings`` are the changed fields of the config.
+    """
 
     panel: str
     value: float | None
@@ -66,12 +67,9 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
     Raises
     ------
     HushtuneError
-        Bad or private data, or a plan that can't be met.
+        The data cannot be used, the config names a lasting ledger, or a run cannot be carried out.
     """
-    if config.privacy.ledger is not None:
-        raise ConfigError(
-            "privacy.ledger: says that the records are private, and nothing would pay for these runs; leave it out"
-        )
+    refuse_lasting_ledger(config, "make utility")
     refuse_what_does_not_fit(config)
     folder = config.run.output / config.run.name
     with tempfile.TemporaryDirectory() as scratch:
@@ -114,20 +112,9 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
 def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
     """Return the primary metric of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
-    plans, measured = Plans.of(config, accountant), held_out_records(config, data)
-    prepared = assemble(config, plans, data, measured, folder, accountant=accountant)
-    last: list[AdapterState] = []
-
-    def keep(adapter: AdapterState) -> Metrics:
-        last[:] = [adapter]
-        return {}
-
-    rounds = list(federate(prepared, config, secrets.token_hex(8), lambda _: None, keep, lambda _: None))
-    if not rounds[-1].committed:
-        raise RunError(f"run {config.run.name}: its last round was not committed, so there is nothing to score")
-    write_adapter(prepared.learner.model, last[0])
-    metrics = prepared.measures.evaluator.metrics(prepared.measures.evaluator.outcome())
-    return next(iter(metrics.items()))
+    done = train_federation(config, data, held_out_records(config, data), folder, accountant)
+    write_adapter(done.learner.model, done.adapter)
+    return next(iter(done.evaluator.metrics(done.evaluator.outcome()).items()))
 
 
 def draw(points: Sequence[Point]) -> Figure:

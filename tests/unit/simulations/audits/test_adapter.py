@@ -96,5 +96,5 @@ def test_a_secret_is_ranked_among_others_of_its_template(tiny: RunConfig) -> Non
 
 
 def test_records_with_a_lasting_ledger_are_not_trained_on_so_often(tiny: RunConfig, change: Change, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"privacy\.ledger: this audit trains on the same records many times"):
+    with pytest.raises(ConfigError, match=r"privacy\.ledger: hushtune audit adapter trains on the same records many times"):
         audit_adapter(change(tiny, {"privacy.ledger": str(tmp_path)}))

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixture_types import Change
+from fixture_types import Change, ConfigOf
 from rich.console import Console
 
 from shared.adapters.state import AdapterState
@@ -16,10 +16,21 @@ from simulations.audits.poisoning import DISHONEST, RULES, SITES, Row, deal, poi
 from simulations.display.audits import attack_tables
 
 ROWS = (
-    Row("iid", False, "mean", "scaled by 10", 2),
     Row("iid", True, "geometric_median", "alie", 1),
+    Row("iid", False, "mean", "scaled by 10", 2),
     Row("iid", False, "trimmed_mean", "backdoor", 3),
 )
+SHARED = {
+    "privacy.trust": "distributed",
+    "model.dtype": "float32",
+    "training": {"rounds": 3, "sampling_rate": 1.0},
+    "data.sites": [{"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in "abc"],
+    "cohort.quorum": 3,
+}
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("was called")
 
 
 @pytest.fixture
@@ -40,10 +51,6 @@ def test_a_table_keeps_each_row_shows_failures_and_resumes(few: RunConfig, monke
     console = Console(record=True, width=200)
     console.print(*attack_tables(found), sep="\n")
     assert "under secure sums is refused" in console.export_text()
-
-    def never(*_: Any) -> None:
-        raise AssertionError("nothing is left to train")
-
     monkeypatch.setattr(poisoning, "_test_bed", never)
     assert poison(few)["rows"] == found["rows"]
 
@@ -105,3 +112,11 @@ def test_dealt_records_are_dealt_once_and_skewed_only_where_asked() -> None:
 def test_a_task_without_labels_has_none_to_flip(instruct: RunConfig) -> None:
     with pytest.raises(ConfigError, match="flips labels"):
         poison(instruct)
+
+
+def test_a_run_whose_rates_are_those_of_a_shared_noise_is_refused_before_a_record_is_read(
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poisoning, "read_sites", never)
+    with pytest.raises(ConfigError, match=r"privacy\.trust = 'distributed': .* set 'local'"):
+        poison(config_of(SHARED))

@@ -13,7 +13,7 @@ from fixture_types import Change, ConfigOf
 
 from privacy.entries import read
 from shared.config.run import RunConfig
-from shared.errors import ConfigError
+from shared.errors import ConfigError, RunError
 from simulations.studies import compare as comparison
 from simulations.studies.arms import arms_of
 from simulations.studies.arms import config_of as config_of_arm
@@ -171,6 +171,17 @@ def test_an_arm_without_noise_or_with_too_few_sites_sends_its_deltas_without_mas
         for chosen, epsilon in ((everyone, 8.0), (everyone, None), (everyone[:2], 8.0))
     ]
     assert masked == [True, False, False]
+
+
+def test_the_demo_whose_sites_share_one_noise_can_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*_: object) -> None:
+        raise RunError("nothing was refused")
+
+    monkeypatch.setattr(comparison, "locate", lambda model: None)
+    monkeypatch.setattr(comparison, "read_sites", reached)
+    demo = RunConfig.load(Path(__file__).parents[4] / "configs" / "demo.toml", ['compare.arms=["base", "federation"]'])
+    with pytest.raises(RunError, match="nothing was refused"):
+        compare(demo)
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_every_point_is_a_run_and_shared_ones_run_once(
     monkeypatch.setattr(module, "EPSILONS", (8.0,))
     monkeypatch.setattr(module, "FACTORS", {"adapter.rank": (1.0,)})
     runs: list[RunConfig] = []
-    original = module.assemble
-    monkeypatch.setattr(module, "assemble", lambda run, *rest, **named: runs.append(run) or original(run, *rest, **named))
+    original = module.train_federation
+    monkeypatch.setattr(module, "train_federation", lambda run, *rest: runs.append(run) or original(run, *rest))
     folder, points = utility(config, silent)
     assert [run.privacy.enabled for run in runs] == [False, True]
     assert [(p.panel, p.value) for p in points] == [("epsilon", None), ("epsilon", 8.0), ("adapter.rank", 4)]
