@@ -298,7 +298,7 @@ def records_of() -> Callable[..., list[Record]]:
 
 
 @pytest.fixture
-def shake(learner_of: Callable[[RunConfig], "Learner"]) -> Callable[["Learner", int], None]:
+def shake() -> Callable[["Learner", int], None]:
     """Return a function that adds random numbers to the trained tensors, so that the adapter has an effect."""
 
     def apply(learner: "Learner", seed: int = 5) -> None:

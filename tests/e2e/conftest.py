@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import merged
 
 
 def _harness() -> ModuleType:
@@ -38,9 +39,7 @@ def nursery() -> Any:
 
 
 @pytest.fixture
-def federation(
-    tmp_path: Path, tiny_bert: Path, nursery: Any, merge: Callable[..., dict[str, Any]]
-) -> Iterator[Callable[..., Any]]:
+def federation(tmp_path: Path, tiny_bert: Path, nursery: Any) -> Iterator[Callable[..., Any]]:
     """Return a function that provisions three sites with the tiny model: ``federation({"training.rounds": 2})``.
 
     All processes are ended after the test.
@@ -49,7 +48,7 @@ def federation(
 
     def build(changes: Mapping[str, Any] = {}, launcher: Any = None, given: Mapping[str, str] = {}) -> Any:
         harness, folder = _harness(), tmp_path / f"federation-{len(made)}"
-        tree = merge(small_tree(tiny_bert, folder), changes)
+        tree = merged(small_tree(tiny_bert, folder), changes)
         rows = {name: harness.random_rows(80, number) for number, name in enumerate(SITES)}
         made.append(harness.build(folder, tree, rows, launcher or nursery))
         made[-1].given = given
@@ -77,19 +76,3 @@ def small_tree(model: Path, folder: Path) -> dict[str, Any]:
         "anonymise": {"workers": 1},
         "evaluation": {"file": str(folder / "held_out.jsonl"), "bootstrap": 100},
     }
-
-
-@pytest.fixture(scope="session")
-def merge() -> Callable[..., dict[str, Any]]:
-    """Return a function that sets ``section.key`` values in a tree."""
-
-    def change(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-        for dotted, value in changes.items():
-            node: Any = tree
-            *path, last = dotted.split(".")
-            for key in path:
-                node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-            node[last] = value
-        return tree
-
-    return change

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import WORDS
 from forked import start_command
 
 import hushtune
@@ -27,8 +28,6 @@ from simulations.data.partition import split_held_out
 from simulations.demo_federation import free_port
 
 ROOT = Path(__file__).parents[2]
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
 PATIENCE = 600.0  # seconds; generous, since these tests make no claim about speed
 Rows = Sequence[Mapping[str, str]]
 
@@ -171,10 +170,10 @@ class Federation:
                 process.kill()
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until ``true()`` holds; fail with a message that names what was awaited."""
+def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until a condition holds; fail with a message that names what was awaited."""
     end = time.monotonic() + seconds
-    while not true():
+    while not holds():
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.05)
 

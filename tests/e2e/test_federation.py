@@ -75,9 +75,7 @@ def test_a_server_that_chooses_publishes_the_simulations_best_round_and_stops_wi
 
 
 @pytest.mark.faults  # four processes and a real model: longer than all unit tests of a package
-def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
-    harness: ModuleType, tmp_path: Path, nursery: Any
-) -> None:
+def test_with_privacy_and_a_real_model_the_report_is_the_simulations(harness: ModuleType, tmp_path: Path) -> None:
     names = ("east", "north", "south")
     tree = {
         "run": {"name": "real", "seed": 7, "output": str(tmp_path / "runs")},

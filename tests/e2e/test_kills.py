@@ -71,7 +71,7 @@ def check(fed: Any, harness: Any, epsilons: dict[str, float]) -> None:
 
 
 def test_a_run_whose_processes_are_killed_at_random_ends_whole_and_charges_each_round_once(
-    federation: Make, harness: Any, tmp_path: Path
+    federation: Make, harness: Any
 ) -> None:
     seconds, out = 60 * float(os.environ.get("HUSHTUNE_KILLS_MINUTES", "0")), os.environ.get("HUSHTUNE_KILLS_OUT")
     chance = random.Random(os.environ.get(SEED))  # noqa: S311  times of kills are no secret

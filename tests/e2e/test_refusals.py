@@ -82,9 +82,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert north.poll() is None
 
 
-def test_orders_beyond_a_sites_policy_are_refused_before_a_data_file_is_opened(
-    federation: Make, harness: ModuleType
-) -> None:
+def test_orders_beyond_a_sites_policy_are_refused_before_a_data_file_is_opened(federation: Make) -> None:
     fed = federation({"privacy.enabled": True, "privacy.epsilon": 1.0, "cohort.attempts": 1, "data.held_out": 0.3})
     digest = fed.loaded.model.sha256
     for name in fed.sites:
@@ -169,7 +167,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(federation: Make) -> No
 
 
 @pytest.mark.faults
-def test_another_config_on_an_unfinished_run_is_refused_and_may_fork_it(federation: Make, harness: ModuleType) -> None:
+def test_another_config_on_an_unfinished_run_is_refused_and_may_fork_it(federation: Make) -> None:
     fed = federation({"training.rounds": 2})
     clients = fed.join_all()
     assert fed.serve(fault="committed@1").wait() == -9
@@ -183,9 +181,7 @@ def test_another_config_on_an_unfinished_run_is_refused_and_may_fork_it(federati
     assert (kept / "checkpoint" / "state.json").is_file()
     # A finished run is shown again, not done again.
     before = fed.report
-    assert (
-        fed.serve("--set", "run.name=second", "--set", "training.learning_rate=0.02", "--set", "training.rounds=1").wait()
-        == 0
-    )
+    again = fed.serve("--set", "run.name=second", "--set", "training.learning_rate=0.02", "--set", "training.rounds=1")
+    assert again.wait() == 0, again.said
     assert fed.report == before
     assert [client.poll() for client in clients.values()] == [None] * 3

@@ -50,18 +50,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     )
     done = run(["--help"], code)
     assert all(command in done.stdout for command in COMMANDS)
-    heavy = {
-        "torch",
-        "transformers",
-        "flwr",
-        "presidio_analyzer",
-        "spacy",
-        "pyarrow",
-        "opacus",
-        "peft",
-        "numpy",
-        "scipy",
-    }
+    heavy = {"torch", "transformers", "flwr", "presidio_analyzer", "spacy", "pyarrow", "opacus", "peft", "numpy", "scipy"}
     assert not heavy & set(done.stderr.split())
 
 
@@ -83,7 +72,7 @@ def test_every_command_explains_itself(here: Said) -> None:
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """All commands with the words that call them."""
+    """Yield all commands with the words that call them."""
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
         assert command is not None

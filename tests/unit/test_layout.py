@@ -65,7 +65,7 @@ ROOMS = {
     "ray": ("simulations/fleets/ray.py", "bench/thousand.py"),
     "spacy": ("privacy/detect/", "privacy/leakage/"),
     "presidio_analyzer": ("privacy/detect/", "privacy/leakage/"),
-    "presidio_anonymizer": ("privacy/anonymise/", "privacy/replace/"),
+    "presidio_anonymizer": ("privacy/replace/",),
     "opacus": ("privacy/dp/", "bench/step.py"),  # the bench measures Opacus itself
     "dp_accounting": (
         "privacy/accounting.py",
@@ -74,7 +74,7 @@ ROOMS = {
         "privacy/privacy_loss.py",
         "privacy/step_loss.py",
     ),
-    "scipy": ("privacy/", "simulations/audits/dishonest.py"),
+    "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
     "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/", "server/export/", "bench/consumer.py"),
@@ -85,7 +85,7 @@ ROOMS = {
     "ftfy": ("client/data_stage/cleaning.py",),
     "py3langid": ("privacy/detect/languages/identify.py",),
     "rensa": ("client/data_stage/selection.py",),
-    "sklearn": ("server/public_baselines.py", "server/probes/groups.py"),
+    "sklearn": ("server/public_baselines.py",),
     "fairlearn": ("server/probes/groups.py",),
     "faker": ("privacy/detect/", "privacy/replace/", "privacy/leakage/", "simulations/", "bench/"),
     "hunspell": ("privacy/detect/languages/",),

@@ -65,7 +65,7 @@ def test_no_choice_computes_more_than_full_batches(config: RunConfig) -> None:
     assert {row["sampling_rate"] for row in advice_rows(config, 1000.0)} == {1.0}
 
 
-def test_two_sites_of_which_one_may_collude_cannot_share_a_noise(config_of: ConfigOf, config: RunConfig) -> None:
+def test_two_sites_of_which_one_may_collude_cannot_share_a_noise(config: RunConfig) -> None:
     two = RunConfig.parse({**config.model_dump(mode="json"), "data": {"sites": SITES[:2]}, "cohort": {"quorum": 2}}, "test")
     assert {row["trust"] for row in advice_rows(two, 1000.0)} == {"local"}
 

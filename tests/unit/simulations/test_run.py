@@ -169,7 +169,7 @@ def leaks(run: Finished, content: bytes) -> list[str]:
     return [word for word, row in zip(run.markers, ids, strict=True) if any(form in content for form in forms(word, row))]
 
 
-def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: Path) -> None:
+def test_no_record_text_leaves_a_site_in_any_form(finished: Finished) -> None:
     files = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     names = {path.name for path in files}
     assert {
@@ -225,12 +225,6 @@ def test_the_planted_words_were_trained_on(finished: Finished, scrubbing: tuple[
     assert all(site["records"] + site["quarantined"] == PER_SITE for site in found["sites"])
     by_site = {site["site_id"]: site["records"] + site["held_out"] for site in finished.report["sites"]}
     assert by_site == {site["site_id"]: site["records"] for site in found["sites"]}
-
-
-def test_the_wire_carries_the_white_list_alone(finished: Finished) -> None:
-    text = b"".join(finished.wire)
-    for field_name in (b"loss_sum", b"num-examples", b"accuracy", b"quarantined"):
-        assert field_name not in text
 
 
 def test_the_report_holds_what_a_reader_needs(finished: Finished) -> None:

@@ -199,7 +199,3 @@ def test_messages_of_the_harder_task_request_the_need_that_their_label_names() -
     refill = [str(row["text"]).lower() for row in rows if row["label"] == "pharmacy-ask-1"]
     assert refill
     assert sum("prescription" in text or "script" in text for text in refill) >= 0.8 * len(refill)
-
-
-def test_departments_give_the_messages_that_they_always_gave() -> None:
-    assert list(patient_messages(0, SITES, 30, 3, DEPARTMENTS)) == list(patient_messages(0, SITES, 30, 3))

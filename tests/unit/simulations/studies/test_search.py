@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import ConfigOf
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, LedgerError, PrivacyError, RunError
@@ -156,7 +155,7 @@ def test_a_space_that_does_not_fit_is_refused_before_the_first_trial(
         search(RunConfig.parse({**TREE, "sweep": {"space": space}}, "test"), tmp_path, rate, nothing)
 
 
-def test_a_trial_has_the_fields_that_were_searched_and_no_search(config: RunConfig, config_of: ConfigOf) -> None:
+def test_a_trial_has_the_fields_that_were_searched_and_no_search(config: RunConfig) -> None:
     trial = trial_config(config, {"adapter.rank": 4, "training.schedule": "cosine"})
     assert (trial.adapter.rank, trial.training.schedule, trial.sweep) == (4, "cosine", None)
     assert trial.data == config.data

@@ -11,7 +11,7 @@ from fixture_types import Change, ConfigOf
 from privacy.entries import read
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, LedgerError, RunError
-from shared.ops.progress import silent
+from shared.ops.progress import Advance, silent
 from simulations.studies import sweep as sweeping
 from simulations.studies.sweep import sweep
 
@@ -44,6 +44,10 @@ def never(question: str) -> bool:
     raise AssertionError("asked about records that no ledger keeps")
 
 
+def not_begun(stage: str, total: int) -> Advance:
+    raise AssertionError(f"stage {stage} began")
+
+
 @pytest.mark.slow
 def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig) -> None:
     folder, document = sweep(config, silent, never)
@@ -67,11 +71,7 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     with pytest.raises(RunError, match="not agreed to"):
         sweep(private, silent, once)
     ledger = tmp_path / "books" / "north" / "ledger.jsonl"
-    assert [entry.kind for entry in read(ledger)] == [
-        "open",
-        "reserve",
-        "commit",
-    ]  # of the first trial alone
+    assert [entry.kind for entry in read(ledger)] == ["open", "reserve", "commit"]  # of the first trial alone
     assert "north: 0 spent" in questions[0]
     assert "budget 4" in questions[1]
     assert "north: 0 spent" not in questions[1]
@@ -95,4 +95,4 @@ def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, cha
 )
 def test_what_cannot_be_searched_is_refused(config: RunConfig, change: Change, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        sweep(change(config, changes), silent, never)
+        sweep(change(config, changes), not_begun, never)
