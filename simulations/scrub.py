@@ -15,7 +15,6 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
-from shared.config.task import TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
 from shared.ops.progress import Advance, Progress
@@ -24,7 +23,6 @@ from shared.records.types import RawRecord
 from simulations.reading import read_sites
 
 if TYPE_CHECKING:
-    from client.site_file import SiteFile
     from privacy.anonymise.scrubbed import Quarantined
     from privacy.anonymise.scrubber import Clean
 
@@ -66,7 +64,8 @@ def _own(path: Path) -> Source:
     failures: list[DataError] = []
     for task in file.policy.tasks:
         try:
-            run, raw = _read_own(file, task, path)
+            run = file.reading(task, str(path), labelled=False)
+            raw = read_records(file.data.file, run, labelled=False)
         except DataError as error:
             failures.append(error)
         else:
@@ -74,12 +73,6 @@ def _own(path: Path) -> Source:
             pseudonyms = PseudonymMap(file.site.state, file.site.id)
             return Source({file.site.id: raw}, run.anonymise, gate, 0, pseudonyms if file.anonymise.reversible else None)
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
-
-
-def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
-    """Read a site's records as a task would; return them with the run config that says how they were read."""
-    run = file.reading(task, str(path), labelled=False)
-    return run, read_records(file.data.file, run, labelled=False)
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:

@@ -137,18 +137,16 @@ def _run_one(study: optuna.Study, config: RunConfig, section: SweepSection, obje
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    state, value = optuna.trial.TrialState.FAIL, None
     try:
         value = objective(trial_config(config, settings), report)
-    except LedgerError:
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)  # a used-up budget ends the search
+        state = optuna.trial.TrialState.COMPLETE
+    except LedgerError:  # a used-up budget ends the search
         raise
     except (optuna.TrialPruned, PrivacyError):
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    except BaseException:
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        raise
-    else:
-        study.tell(trial, value)
+        state = optuna.trial.TrialState.PRUNED
+    finally:
+        study.tell(trial, value, state)
 
 
 def _suggest(trial: optuna.Trial, space: SpaceSection) -> Any:
