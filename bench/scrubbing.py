@@ -33,7 +33,7 @@ Work = Callable[[], object]
 
 def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     """Measure processor seconds of each level against Presidio's: medians over turns in which each reads all texts."""
-    from privacy.anonymise.scrubber import Scrubber
+    from privacy.anonymise.scrubber import LanguageScrubber
     from privacy.leakage.residual import StockPresidio
 
     folder = locate_models(AnonymiseSection())["en"]
@@ -41,7 +41,7 @@ def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     presidio = StockPresidio(folder, "en", batch_size=1)
     work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
     for level in LEVELS:
-        scrubber = Scrubber(AnonymiseSection(level=level), folder)
+        scrubber = LanguageScrubber(AnonymiseSection(level=level), folder)
         work[level] = lambda scrubber=scrubber: scrubber.examine(records)  # type: ignore[misc]
     for begin in work.values():
         begin()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from itertools import islice
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from privacy.anonymise.polyglot import Polyglot
 
 Groups = Sequence[Sequence[RawRecord]]
-POLL = 0.2  # seconds between two reports of progress of what is scrubbed ahead
-# Records in a chunk. It is the same for any number of processes, so the results are too.
-CHUNK = 128
+POLL = 0.2  # seconds between two reports of the progress of scrubbing ahead
+CHUNK = 128  # records that a process scrubs at once
 # Starting processes takes seconds; below this number of records, one process is faster.
 FEW = 500
 
@@ -26,9 +26,9 @@ FEW = 500
 class Anonymiser:
     """The only way from ``RawRecord`` to ``Record``; it fails closed.
 
-    Only a record that cannot be scrubbed is held back, with a reason. Nothing here logs or prints text, and no exception
-    carries any. A record's label passes unchanged: it must be one of the public labels. The language model is loaded at
-    the first use, once in each process.
+    A record that cannot be scrubbed is held back with a reason, and stops no other record. Nothing here logs or prints text,
+    and no exception carries any. A record's label passes unchanged: it must be one of the public labels. The language model
+    is loaded at the first use, once in each process.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ class Anonymiser:
     def begin(self, read: Callable[[], Groups] | None = None) -> None:
         """Start a worker process that loads the models while this process does other work; `close` ends it.
 
-        Does nothing if the config or the machine permits only one process.
+        This does nothing if the config or the machine permits only one process.
 
         Parameters
         ----------
         read
             Reads the groups of records that `scrub_groups` will be called with. A thread reads them and lets the workers
-            scrub them, and `scrub_groups` then waits for the results. If ``read`` raises an error, or the groups turn out to
-            be others, nothing is scrubbed ahead.
+            scrub them, and `scrub_groups` then waits for the results. If ``read`` raises an error, or `scrub_groups` is
+            called with other groups, `scrub_groups` does all the work itself.
         """
         if self._crew is None and self._workers() > 1:
             self._crew = Crew(self.section, self._key)
@@ -90,27 +90,10 @@ class Anonymiser:
             self._crew = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
-        """Scrub records.
-
-        Parameters
-        ----------
-        records
-            Raw records of one site.
-        progress
-            Called with the number of records done since the last call.
-
-        Raises
-        ------
-        ModelError
-            The spaCy model cannot be loaded.
-        RunError
-            A worker process died; there is no result then.
-        """
+        """Scrub the records of one site, as `scrub_groups` does those of several."""
         return self.scrub_groups([records], progress)[0]
 
-    def scrub_groups(
-        self, groups: Sequence[Sequence[RawRecord]], progress: Callable[[int], None] | None = None
-    ) -> list[Scrubbed]:
+    def scrub_groups(self, groups: Groups, progress: Callable[[int], None] | None = None) -> list[Scrubbed]:
         """Scrub several groups of records separately; the worker processes start once for all of them.
 
         Parameters
@@ -139,31 +122,25 @@ class Anonymiser:
     def _scrub_groups(self, groups: Groups, progress: Callable[[int], None] | None) -> list[Scrubbed]:
         chunked = [[group[at : at + CHUNK] for at in range(0, len(group), CHUNK)] for group in groups]
         chunks = [chunk for group in chunked for chunk in group]
-
-        def finished(chunk: Sequence[RawRecord]) -> None:
-            if progress:
-                progress(len(chunk))
-
+        advance = progress or (lambda _: None)
         workers = min(self._workers(), len(chunks))
-        few = workers < 2 or sum(len(group) for group in groups) < FEW
+        few = workers < 2 or sum(map(len, groups)) < FEW
         if few and self._crew is None:
-            results = iter([self._scrub_here(chunk, finished) for chunk in chunks])
+            results = iter([self._scrub_here(chunk, advance) for chunk in chunks])
         else:
-            results = iter(self._scrub_apart(chunks, 1 if few else workers, finished))
-        return [merge_scrubbed([next(results) for _ in group]) for group in chunked]
+            results = iter(self._scrub_apart(chunks, 1 if few else workers, advance))
+        return [merge_scrubbed(islice(results, len(group))) for group in chunked]
 
-    def _scrub_apart(
-        self, chunks: Sequence[Sequence[RawRecord]], workers: int, finished: Callable[[Sequence[RawRecord]], None]
-    ) -> list[Scrubbed]:
+    def _scrub_apart(self, chunks: Groups, workers: int, advance: Callable[[int], None]) -> list[Scrubbed]:
         """Scrub chunks in worker processes, and then end these processes."""
         self._crew = self._crew or Crew(self.section, self._key)
         try:
             self._crew.grow(workers)
-            return self._crew.scrub(chunks, finished)
+            return self._crew.scrub(chunks, advance)
         finally:
             self._end_crew()
 
-    def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
+    def _scrub_here(self, chunk: Sequence[RawRecord], advance: Callable[[int], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
         if self._scrubber is None:
             # Imported here, because spaCy and Presidio take seconds to import and a process that only starts workers needs
@@ -172,11 +149,11 @@ class Anonymiser:
 
             self._scrubber = Polyglot(self.section, self._key)
         result = self._scrubber.scrub(chunk)
-        finished(chunk)
+        advance(len(chunk))
         return result
 
     def _workers(self) -> int:
-        """Return the number of processes to use; a daemonic process may not start any."""
+        """Return the number of processes to use: one within a daemonic process, which may not start any."""
         if multiprocessing.current_process().daemon:
             return 1
         if self.section.workers:
@@ -205,7 +182,7 @@ class _Ahead(Thread):
         self._done = 0
 
     def run(self) -> None:
-        """Read and scrub; an error in reading is left to whoever reads the records again."""
+        """Read and scrub; an error in reading counts as having read nothing."""
         try:
             self._groups = self._read()
         except Exception:
@@ -226,18 +203,19 @@ class _Ahead(Thread):
         HushtuneError
             The groups could not be scrubbed.
         """
-        told = 0
-        while self.is_alive():
-            self.join(POLL)
-            if progress and self._done > told:
-                progress(self._done - told)
-                told = self._done
+        self.has_read.wait()
         if self._groups is None or list(map(list, self._groups)) != list(map(list, groups)):
+            self.join()
             return None
+        told, running = 0, True
+        while running:
+            self.join(POLL)
+            running, done = self.is_alive(), self._done
+            if progress and done > told:
+                progress(done - told)
+            told = done
         if isinstance(self._scrubbed, Exception):
             raise self._scrubbed
-        if progress and self._done > told:
-            progress(self._done - told)
         return self._scrubbed
 
     def _count(self, records: int) -> None:

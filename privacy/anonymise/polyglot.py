@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
-from privacy.anonymise.scrubber import Clean, Scrubber, gathered
+from privacy.anonymise.scrubber import Clean, LanguageScrubber, gathered
 from privacy.detect.languages.identify import UNKNOWN, identifier
 from privacy.detect.normalise import normalise
 from privacy.detect.spacy_models import locate_models
@@ -31,15 +31,15 @@ class Polyglot:
     def __init__(self, section: AnonymiseSection, key: bytes = b"") -> None:
         self._section, self._key = section, key
         self.models = locate_models(section)
-        self._scrubbers: dict[str, Scrubber] = {}
+        self._scrubbers: dict[str, LanguageScrubber] = {}
         if len(self.models) == 1:  # an unusable model must not wait for the first record
             self.scrubber(*self.models)
 
-    def scrubber(self, code: str) -> Scrubber:
+    def scrubber(self, code: str) -> LanguageScrubber:
         """Return the scrubber of one language."""
         if code not in self._scrubbers:
             section = self._section.model_copy(update={"language": code})
-            self._scrubbers[code] = Scrubber(section, self.models[code], self._key)
+            self._scrubbers[code] = LanguageScrubber(section, self.models[code], self._key)
         return self._scrubbers[code]
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:

@@ -74,7 +74,7 @@ class Preparer:
         return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
 
     def _check(self, fields: Mapping[str, str]) -> None:
-        """Refuse a record if a field is blank or not a text, or if its fields together are too long."""
+        """Refuse a record without fields, with a field that is blank or not a text, or with too many characters in all."""
         if not all(isinstance(text, str) for text in fields.values()):
             raise UnfitText(Reason.NOT_TEXT)
         if sum(map(len, fields.values())) > self._max_chars:
@@ -91,10 +91,7 @@ def _targets(raw: RawRecord) -> tuple[Span, ...]:
     UnfitText
         The places are not known, so a task could learn nothing from the record.
     """
-    if not raw.tags:
-        moved = raw.tags
-    else:
-        _, moved = normalise_spans(next(iter(raw.fields.values())), raw.tags)
+    moved = normalise_spans(next(iter(raw.fields.values())), raw.tags)[1] if raw.tags else raw.tags
     if moved is None:
         raise UnfitText(Reason.TAGS_LOST)
     return tuple(span for span in moved if span.start < span.end)

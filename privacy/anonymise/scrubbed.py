@@ -1,4 +1,4 @@
-"""Results of scrubbing: clean records, records held back with the reason, and counts; no ``repr`` shows text."""
+"""Hold the results of scrubbing: clean records, records held back with the reason, and counts; no ``repr`` shows text."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -44,13 +44,7 @@ class Scrubbed:
 
 
 def merge_scrubbed(parts: Iterable[Scrubbed]) -> Scrubbed:
-    """Join the results of consecutive parts into one, in order.
-
-    Parameters
-    ----------
-    parts
-        Results of disjoint parts of the records.
-    """
+    """Join the results of consecutive parts of some records, in order."""
     parts = tuple(parts)
     entities = sum((Counter(part.entities) for part in parts), Counter[str]())
     return Scrubbed(

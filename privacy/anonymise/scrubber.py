@@ -3,12 +3,12 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.prepared import Prepared, Preparer
-from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed, merge_scrubbed
 from privacy.anonymise.tagger import Tagger
 from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
@@ -36,7 +36,22 @@ T = TypeVar("T")
 class Clean:
     """A record that passed, with its findings and counts.
 
-    Until ``Scrubber._finish`` its texts hold numbered tags; ``table`` has the value of each tag.
+    Attributes
+    ----------
+    record
+        The scrubbed record; until ``LanguageScrubber._finish`` its texts hold numbered tags.
+    entities
+        Number of replaced findings by type.
+    recall, unmeasured
+        What `Scrubbed` counts of the true spans.
+    prepared
+        The record before it was searched.
+    findings
+        What was found in each of its texts.
+    table
+        The value of each tag.
+    tagged
+        The texts with numbered tags, by field.
     """
 
     record: Record
@@ -46,6 +61,7 @@ class Clean:
     prepared: Prepared
     findings: tuple[tuple[Finding, ...], ...]
     table: TagTable
+    tagged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def originals(self) -> Mapping[str, str]:
@@ -53,7 +69,7 @@ class Clean:
         return {self.table.stand_ins.get(tag, tag): original.value for tag, original in self.table.originals.items()}
 
 
-class Scrubber:
+class LanguageScrubber:
     """Scrubs records of one language with one analyser, built once; `Polyglot` makes a scrubber for each language.
 
     Parameters
@@ -72,7 +88,7 @@ class Scrubber:
     """
 
     def __init__(self, section: AnonymiseSection, folder: Path | None, key: bytes = b"") -> None:
-        self._level, self.language = section.level, section.language
+        self._level = LEVELS[section.level]
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
         jobs, titles = text_language.jobs, text_language.titles
@@ -80,22 +96,12 @@ class Scrubber:
         # The vocabularies are English: a term in them may be a name in another language.
         domains = section.domain if section.language == VOCABULARIES else []
         terms = Terms.of(domains, section.harmless) if domains or section.harmless else None
-        first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level], terms)
+        first = Analyser(folder, text_language, section.batch_size, self._level, terms)
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
         self._replacer = Replacer(section.operator, self._analyser.labels, text_language, section.dates, key)
         self._tagger = Tagger(self._replacer, self._analyser.detect_patterns)
         self._preparer = Preparer(section, self._replacer.mask)
-
-    def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
-        """Scrub some records.
-
-        Returns
-        -------
-        Scrubbed
-            Each record is either in ``records`` or in ``quarantined``, whatever happens to the others.
-        """
-        return gathered(self.examine(records))
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
         """Scrub some records and return what was found where, for a report or a preview at the site.
@@ -103,12 +109,13 @@ class Scrubber:
         Returns
         -------
         list of Clean or Quarantined
-            One result for each record, in order. A ``Clean`` holds raw text, so it must not be stored.
+            One result for each record, in order, whatever happens to the other records. A ``Clean`` holds raw text, so it
+            must not be stored.
         """
         prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._preparer.prepare, raw) for raw in records]
         found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
         done = [p if isinstance(p, Quarantined) else self._take(p, found, self._replace, p) for p in prepared]
-        if LEVELS[self._level].read_again:
+        if self._level.read_again:
             self._read_again(done)
         return [
             d if isinstance(d, Quarantined) else _guard(d.prepared.raw, Reason.REPLACEMENT_FAILED, self._finish, d)
@@ -179,7 +186,7 @@ class Scrubber:
         fields, entities, targets = self._tagger.put_tags(prepared.texts, merged, table, prepared.targets)
         recall, unmeasured = _measure(prepared, merged)
         record = Record(fields, prepared.raw.label, prepared.raw.position, tags=targets)
-        return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
+        return Clean(record, entities, recall, unmeasured, prepared, tuple(merged), table)
 
     def _replace_more(self, clean: Clean, findings: Sequence[Sequence[Finding]]) -> Clean:
         """Put tags in place of the findings of another reading; return the same object if there are none."""
@@ -193,9 +200,10 @@ class Scrubber:
 
     def _finish(self, clean: Clean) -> Clean:
         """Turn the numbered tags into the form that ``anonymise.operator`` sets."""
-        return replace(clean, record=self._tagger.finish(clean.record, clean.table, _identity(clean.prepared)))
+        record = self._tagger.finish(clean.record, clean.table, _identity(clean.prepared))
+        return replace(clean, record=record, tagged=clean.record.fields)
 
-    def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
+    def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[tuple[Finding, ...]]:
         """Return what to replace in each text of a record: the findings, and every other occurrence of the same values."""
         masked = prepared.masked
         merged = [merge(text, [*f, *spread(text, f, self._addresses)]) for text, f in zip(masked, findings, strict=True)]
@@ -207,31 +215,19 @@ class Scrubber:
         ]
         if self._jobs:
             merged = [merge(text, self._jobs.split(text, f)) for text, f in zip(masked, merged, strict=True)]
-        if not LEVELS[self._level].word_lists:
-            return list(merged)
-        numbers = LEVELS[self._level].numbers
-        return [
-            bridge(text, f, self._addresses, numbers, casing(text) is not Casing.USUAL) if f else f
-            for text, f in zip(masked, merged, strict=True)
-        ]
+        if self._level.word_lists:
+            merged = [
+                bridge(text, f, self._addresses, self._level.numbers, casing(text) is not Casing.USUAL) if f else f
+                for text, f in zip(masked, merged, strict=True)
+            ]
+        return merged
 
 
 def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
-    """Join the results of single records.
-
-    Parameters
-    ----------
-    done
-        The result of each record, in order.
-    """
-    clean = [d for d in done if isinstance(d, Clean)]
-    entities = sum((Counter(c.entities) for c in clean), Counter[str]())
-    return Scrubbed(
-        records=tuple(c.record for c in clean),
-        quarantined=tuple(d for d in done if isinstance(d, Quarantined)),
-        entities=dict(sorted(entities.items())),
-        recall=merge_recalls(c.recall for c in clean),
-        unmeasured=sum(c.unmeasured for c in clean),
+    """Join the results of single records, in order."""
+    return merge_scrubbed(
+        Scrubbed((d.record,), (), d.entities, d.recall, d.unmeasured) if isinstance(d, Clean) else Scrubbed((), (d,))
+        for d in done
     )
 
 

@@ -49,13 +49,13 @@ class Tagger:
         entities = Counter(f.label for field in merged for f in field)
         fields: dict[str, str] = {}
         for (name, text), field in zip(texts.items(), merged, strict=True):
-            here = () if fields else targets  # targets are of the first text
-            fields[name], late, moved = self._put_into(text, field, table, here)
-            targets = targets if len(fields) > 1 else moved
+            is_first = not fields
+            fields[name], late, moved = self._put_into(text, field, table, targets if is_first else ())
+            targets = moved if is_first else targets
             entities.update(f.label for f in late)
         return fields, entities, targets
 
-    def finish(self, record: Record, table: TagTable, identity: bytes) -> Record:
+    def finish(self, record: Record, table: TagTable, document: bytes) -> Record:
         """Turn the numbered tags of a record into the form that ``anonymise.operator`` sets.
 
         Parameters
@@ -64,15 +64,15 @@ class Tagger:
             A record with numbered tags.
         table
             Its tags.
-        identity
-            A digest of the texts that the tags were put into.
+        document
+            Bytes that identify the record among all records of the site.
 
         Raises
         ------
         UnfitText
             The record's labelled spans lost their places.
         """
-        fields = self._replacer.finish(record.fields, table, identity)
+        fields = self._replacer.finish(record.fields, table, document)
         targets = record.tags
         if targets:
             (name, text), *_ = record.fields.items()
@@ -90,7 +90,7 @@ class Tagger:
         Raises
         ------
         UnfitText
-            The patterns find something in the replaced text twice in a row.
+            The patterns find something in the replaced text twice in a row, or the targets lost their places.
         """
         if not findings:
             return text, (), targets
@@ -105,7 +105,7 @@ class Tagger:
     def _replaced(
         self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
     ) -> tuple[str, tuple[Span, ...]]:
-        """Replace findings by tags or surrogates; return the new text and the new places of the targets."""
+        """Replace findings by tags; return the new text and the new places of the targets."""
         new = self._replacer.replace(text, findings, table)
         return new, _followed(targets, text, self._replacer.edits(text, findings, table), new) if targets else ()
 

@@ -1,6 +1,5 @@
 """Scrub plain strings with the site's anonymiser, without records, files or a run."""
 
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean
+from privacy.replace.operators import TAG
 from shared.config.anonymise import AnonymiseSection
 from shared.config.explain import first_line
 from shared.errors import ConfigError
@@ -39,7 +39,7 @@ class ScrubbedText:
 
 
 class Scrubber:
-    """Find personal data in texts and replace it, as a site does with its records before training.
+    """Finds personal data in texts and replaces it, as a site does with its records before training.
 
     The language model is loaded once. Texts stay in this process, and no error shows any of them.
 
@@ -55,7 +55,7 @@ class Scrubber:
     Raises
     ------
     ConfigError
-        A field or value does not exist.
+        There is no such option, or its value is not allowed.
     ModelError
         The spaCy model is not found or cannot be loaded.
 
@@ -105,10 +105,10 @@ def _result(done: Clean | Quarantined) -> ScrubbedText:
     """Return the scrubbed text with the places of its replacements, or the reason why it was held back."""
     if isinstance(done, Quarantined):
         return ScrubbedText(None, (), str(done.reason))
-    text = done.record.fields[FIELD]
-    labels = {done.table.stand_ins.get(tag, tag): original.label for tag, original in done.table.originals.items()}
-    if not labels:
-        return ScrubbedText(text)
-    # The longest first, because the expression takes the first alternative that matches: "Ann" must not end "Anna".
-    pattern = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
-    return ScrubbedText(text, tuple(Span(labels[found[0]], *found.span()) for found in re.finditer(pattern, text)))
+    spans, longer = [], 0  # by how many characters the text has become longer so far
+    for tag in TAG.finditer(done.tagged[FIELD]):
+        if original := done.table.originals.get(tag[0]):
+            value, start = done.table.stand_ins.get(tag[0], tag[0]), tag.start() + longer
+            spans.append(Span(original.label, start, start + len(value)))
+            longer += len(value) - len(tag[0])
+    return ScrubbedText(done.record.fields[FIELD], tuple(spans))

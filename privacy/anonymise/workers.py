@@ -32,19 +32,19 @@ class Crew:
         self._workers: list[Worker] = []
 
     def grow(self, workers: int) -> None:
-        """Start processes until there are so many."""
+        """Start processes until there are this many."""
         while len(self._workers) < workers:
             self._workers.append(start(serve, self._section, self._key))
 
-    def scrub(self, chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:
-        """Scrub chunks, each as soon as a process is free.
+    def scrub(self, chunks: Sequence[Chunk], advance: Callable[[int], None]) -> list[Scrubbed]:
+        """Scrub chunks of records, each as soon as a process is free.
 
         Parameters
         ----------
         chunks
-            Raw records of one site, in chunks.
-        finished
-            Called with each chunk that is done.
+            Raw records, in chunks.
+        advance
+            Called with the number of records of each chunk that is done.
 
         Returns
         -------
@@ -56,7 +56,28 @@ class Crew:
         RunError
             A worker died or could not start; there is no result then.
         """
-        return _hand_out(self._workers, chunks, finished)
+        waiting = iter(range(len(chunks)))
+        results: dict[int, Scrubbed] = {}
+        busy: dict[Connection, tuple[Worker, int]] = {}
+
+        def give(worker: Worker) -> None:
+            index = next(waiting, None)
+            if index is not None:
+                worker.exchange(lambda: worker.pipe.send(chunks[index]), WHO, DIED)
+                busy[worker.pipe] = (worker, index)
+
+        for worker in self._workers:
+            give(worker)
+        while busy:
+            for pipe in wait(list(busy)):
+                worker, index = busy.pop(pipe)  # type: ignore[call-overload]
+                found = worker.exchange(worker.pipe.recv, WHO, DIED)
+                if isinstance(found, Broken):
+                    raise RunError(f"anonymiser: a worker process failed: {found.message}")
+                results[index] = found
+                advance(len(chunks[index]))
+                give(worker)
+        return [results[index] for index in range(len(chunks))]
 
     def end(self) -> None:
         """End the processes."""
@@ -67,8 +88,8 @@ class Crew:
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:
     """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
-    # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
-    # here. A None in sys.modules makes the import fail, as if torch were not installed.
+    # spaCy and Presidio import torch if it is installed, which takes seconds and hundreds of megabytes, but only a second
+    # recogniser of transformers uses it. A None in sys.modules makes the import fail, as if torch were not installed.
     second = locate_second(section)
     for name in ("torch", "transformers"):
         if name not in sys.modules and not (second and is_transformer(second)):
@@ -80,29 +101,3 @@ def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None
         return Polyglot(section, key).scrub
 
     answer(pipe, build)
-
-
-def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:
-    """Keep every worker busy until all chunks are done."""
-    waiting = iter(range(len(chunks)))
-    results: dict[int, Scrubbed] = {}
-    busy: dict[Connection, tuple[Worker, int]] = {}
-
-    def give(worker: Worker) -> None:
-        index = next(waiting, None)
-        if index is not None:
-            worker.exchange(lambda: worker.pipe.send(chunks[index]), WHO, DIED)
-            busy[worker.pipe] = (worker, index)
-
-    for worker in crew:
-        give(worker)
-    while busy:
-        for pipe in wait(list(busy)):
-            worker, index = busy.pop(pipe)  # type: ignore[call-overload]
-            found = worker.exchange(worker.pipe.recv, WHO, DIED)
-            if isinstance(found, Broken):
-                raise RunError(f"anonymiser: a worker process failed: {found.message}")
-            results[index] = found
-            finished(chunks[index])
-            give(worker)
-    return [results[index] for index in range(len(chunks))]

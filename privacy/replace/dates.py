@@ -28,13 +28,13 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
     text
         A date, or the name of a weekday.
     days
-        How far it moves.
+        By how many days it moves.
     forms
         How its language writes dates.
     """
     weekday = text.strip().lower()
     if weekday in forms.weekdays:
-        return _cased(text, forms.weekdays[(forms.weekdays.index(weekday) + days) % 7].capitalize())
+        return in_case_of(text, forms.weekdays[(forms.weekdays.index(weekday) + days) % 7].capitalize())
     plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})(?!\w)", "", text.strip())
     named = _months(forms)
     plain = _renamed(plain, {theirs: english for english, theirs in named.items()})
@@ -49,8 +49,10 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
             moved = (read + timedelta(days=days)).strftime(form)
         except (ValueError, OverflowError):
             continue
+        # Zeros before a digit stay if the original has one, or is written with the year first and no digit alone (ISO 8601).
+        has_zeros = re.search(r"\b0\d", plain) or (form.startswith("%Y") and not re.search(r"\b\d\b", plain))
         moved = _renamed(moved, named)
-        return _cased(text, moved if re.search(r"\b0\d", plain) else re.sub(r"\b0(?=\d\b)", "", moved))
+        return in_case_of(text, moved if has_zeros else re.sub(r"\b0(?=\d\b)", "", moved))
     return None
 
 
@@ -68,6 +70,8 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
     return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda m: found[m[0].lower()], text, flags=re.I) if found else text
 
 
-def _cased(original: str, made: str) -> str:
-    """Return the new value in the case of the original."""
-    return made.lower() if original.islower() else made.upper() if original.isupper() else made
+def in_case_of(original: str, made: str) -> str:
+    """Return a new value in small letters or in capitals if the original is; one capital letter alone tells nothing."""
+    if original.islower():
+        return made.lower()
+    return made.upper() if original.isupper() and len(original) > 1 else made

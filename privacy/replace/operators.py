@@ -22,6 +22,7 @@ from shared.records.spans import Edit
 
 # One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
 MASK = "\ufffc"
+TAG = re.compile(r"<[A-Z_]+_\d+>")  # a numbered tag
 # The tags of the parties of a case, "<PERSON_1> v <PERSON_2>". An invented party would misquote the law, so these tags stay.
 CASE = re.compile(r"(<[A-Z_]+_\d+>)?[ ]vs?\.?[ ](<[A-Z_]+_\d+>)?")
 
@@ -49,8 +50,8 @@ class TagTable:
     """The tags of one record: equal values get the same tag in all its fields.
 
     Two values are equal if their letters and digits are, whatever the case. The first type found for a value names its tag.
-    ``originals`` maps tags to the values that they replace; ``stand_ins`` maps tags to the values that replace them in the
-    finished record.
+    ``originals`` maps each tag to the value that it replaces. ``stand_ins`` maps the tags that the finished record no longer
+    holds to what stands there instead.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class TagTable:
             self._last[label] = max(self._last.get(label, 0), number)
 
     def tag(self, label: str, value: str, score: float = 0.0) -> str:
-        """Return the tag of a value, such as ``<PERSON_1>``; a new value gets a new number, a better score is kept."""
+        """Return the tag of a value, such as ``<PERSON_1>``; a new value gets a new number, and its best score is kept."""
         key = "".join(filter(str.isalnum, value.casefold())) or value
         if key not in self._tags:
             self._last[label] = self._last.get(label, 0) + 1
@@ -156,13 +157,11 @@ class Replacer:
 
     def edits(self, text: str, findings: Sequence[Finding], table: TagTable) -> list[Edit]:
         """Return the edits that ``replace`` makes in a text, so that labelled spans can follow them."""
-        found = ((f, text[f.start : f.end]) for f in findings)
-        return [Edit(f.start, f.end, table.tag(f.label, value)) for f, value in found]
+        return [Edit(f.start, f.end, table.tag(f.label, text[f.start : f.end])) for f in findings]
 
     def last_edits(self, text: str, table: TagTable) -> list[Edit]:
         """Return the edits that ``finish`` made in a text of the table's record."""
-        found = self._tag.finditer(text)
-        return [Edit(*tag.span(), table.stand_ins[tag[0]]) for tag in found if tag[0] in table.stand_ins]
+        return [Edit(*tag.span(), table.stand_ins[tag[0]]) for tag in TAG.finditer(text) if tag[0] in table.stand_ins]
 
     def finish(self, fields: Mapping[str, str], table: TagTable, document: bytes) -> dict[str, str]:
         """Replace the tags that ``table`` gave out as the operator says; other tags stay.
@@ -176,33 +175,36 @@ class Replacer:
         document
             Bytes that identify the record among all records of the site.
         """
-        stand_ins = {
-            tag: made for tag, made in self._stand_ins(document, table, fields.values()).items() if made is not None
-        }
-        table.stand_ins = stand_ins
-        if not stand_ins:
-            return dict(fields)
-        return {name: self._tag.sub(lambda tag: stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}
+        made = self._stand_ins(document, table.originals, fields.values())
+        table.stand_ins = {tag: value for tag, value in made.items() if value is not None}
+        return {name: TAG.sub(lambda tag: table.stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}
 
-    def _stand_ins(self, document: bytes, table: TagTable, texts: Collection[str]) -> dict[str, str | None]:
-        """Map each tag to the value that replaces it; None leaves the tag."""
+    def _stand_ins(
+        self, document: bytes, originals: Mapping[str, Original], texts: Collection[str]
+    ) -> dict[str, str | None]:
+        """Map tags to the values that replace them; a tag with None, or without a value, stays."""
         if self._operator == "redact":
-            return {tag: f"<{original.label}>" for tag, original in table.originals.items()}
+            return {tag: f"<{original.label}>" for tag, original in originals.items()}
         if self._faker is not None:
-            cases = {tag for text in texts for found in CASE.findall(text) for tag in found if tag}
-            values = [original.value for original in table.originals.values()]
-            made = Surrogates(self._faker, self._language, self._key, document, values)
-            sure = {
-                word for o in table.originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()
-            }
-            return {
-                tag: None
-                if tag in cases or CASE.search(o.value) or (o.is_guess and not sure.issuperset(o.value.split()))
-                else made.of(o.label, o.value)
-                for tag, o in table.originals.items()
-            }
+            surrogates = Surrogates(
+                self._faker, self._language, self._key, document, [original.value for original in originals.values()]
+            )
+            kept = _kept(originals, texts)
+            return {tag: surrogates.of(o.label, o.value) for tag, o in originals.items() if tag not in kept}
         if self._dates == "shift":
             days = offset_of(int.from_bytes(hashlib.sha256(self._key + document).digest()[:8]))
-            dated = {tag: original.value for tag, original in table.originals.items() if original.label == "DATE_TIME"}
+            dated = {tag: original.value for tag, original in originals.items() if original.label == "DATE_TIME"}
             return {tag: shift(value, days, self._language.dates) for tag, value in dated.items()}
         return {}
+
+
+def _kept(originals: Mapping[str, Original], texts: Collection[str]) -> set[str]:
+    """Return the tags that get no surrogate: those of the parties of a case, and those of guesses.
+
+    A guess gets a surrogate all the same if each of its words is a word of a person's name that is no guess.
+    """
+    parties = {tag for text in texts for found in CASE.findall(text) for tag in found if tag}
+    sure = {word for o in originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()}
+    return parties | {
+        tag for tag, o in originals.items() if CASE.search(o.value) or (o.is_guess and not sure.issuperset(o.value.split()))
+    }

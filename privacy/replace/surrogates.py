@@ -1,8 +1,8 @@
 """Invent surrogates for found values: equal values get the same surrogate, but only within one document.
 
-Faker is seeded with an HMAC-SHA256 (RFC 2104) under the site's key, over the document, the type and the value without
-spaces and case. Without the key nobody can tell which surrogate a value has, or that two documents hold the same value.
-Identifiers with a checksum have no surrogate, because a model should not learn to write valid ones.
+Faker is seeded with an HMAC-SHA256 (RFC 2104) under the site's key, over the document, the type, and the value's letters and
+digits in small letters. Without the key nobody can tell which surrogate a value has, or that two documents hold the same
+value. Identifiers with a checksum have no surrogate, because a model should not learn to write valid ones.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from faker import Faker
 
 from privacy.detect.languages.base import Language
 from privacy.detect.rules import FLAGS
-from privacy.replace.dates import offset_of, shift
+from privacy.replace.dates import in_case_of, offset_of, shift
 
 WORD = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"\d+")
@@ -59,7 +59,7 @@ class Surrogates:
         self._days = offset_of(self._digest("DATE_OFFSET", ""))
 
     def of(self, label: str, value: str) -> str | None:
-        """Return the surrogate of a value, or None if its type or form has none or none is free in the document."""
+        """Return the surrogate of a value; None if its type or form has none, or if none is free in the document."""
         if label == "DATE_TIME":
             return shift(value, self._days, self._language.dates)
         if (label == "PERSON" and not NAME.fullmatch(value)) or (label == "AGE" and not self._is_age(value)):
@@ -78,9 +78,10 @@ class Surrogates:
         if key not in self._given:
             self._given[key] = self._new(label, value, key[1])
         made = self._given[key]
-        return None if made is None else _in_case_of(value, made)
+        return None if made is None else in_case_of(value, made)
 
     def _new(self, label: str, value: str, normal: str) -> str | None:
+        """Draw surrogates until one is free; None if there is none in ``TRIES`` draws."""
         for attempt in range(TRIES):
             self._faker.seed_instance(self._digest(label, f"{normal}/{attempt}"))
             made = self._makers()[label](value)
@@ -90,6 +91,7 @@ class Surrogates:
         return None
 
     def _digest(self, label: str, value: str) -> int:
+        """Return a number that only the key, the document, the type and the value decide."""
         parts = (self._document.hex(), label, value)
         return int.from_bytes(hmac.digest(self._key, "\x1f".join(parts).encode(), hashlib.sha256)[:8])
 
@@ -129,7 +131,7 @@ class Surrogates:
 
     def _age(self, value: str) -> str:
         move = self._faker.random_int(1, AGE_YEARS) * (1 if self._faker.boolean() else -1)
-        return re.sub(r"\d+", lambda number: str(max(1, int(number[0]) + move)), value)
+        return NUMBER.sub(lambda number: str(max(1, int(number[0]) + move)), value)
 
 
 def new_faker(locales: Sequence[str]) -> Faker:
@@ -147,9 +149,3 @@ def _telling(label: str, made: str) -> list[str]:
     if label == "AGE":
         return NUMBER.findall(made)
     return [word for word in _words(made) if word not in FIXED.get(label, ())]
-
-
-def _in_case_of(original: str, made: str) -> str:
-    if original.islower():
-        return made.lower()
-    return made.upper() if original.isupper() and len(original) > 1 else made

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.scrubber import LanguageScrubber
 from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 
@@ -15,5 +15,5 @@ def folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def scrubber(folder: Path) -> Scrubber:
-    return Scrubber(AnonymiseSection(max_chars=2000), folder)
+def scrubber(folder: Path) -> LanguageScrubber:
+    return LanguageScrubber(AnonymiseSection(max_chars=2000), folder)

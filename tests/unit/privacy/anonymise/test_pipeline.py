@@ -111,11 +111,9 @@ class Recording:
     def grow(self, workers: int) -> None:
         """Start nothing."""
 
-    def scrub(
-        self, chunks: Sequence[Sequence[RawRecord]], finished: Callable[[Sequence[RawRecord]], None]
-    ) -> list[Scrubbed]:
+    def scrub(self, chunks: Sequence[Sequence[RawRecord]], advance: Callable[[int], None]) -> list[Scrubbed]:
         for chunk in chunks:
-            finished(chunk)
+            advance(len(chunk))
         self.given.append(sum(map(len, chunks)))
         return [Scrubbed(tuple(Record(raw.fields, raw.label, raw.position) for raw in chunk)) for chunk in chunks]
 
@@ -146,12 +144,14 @@ def test_records_that_were_scrubbed_ahead_are_scrubbed_once_and_counted(given: l
     assert sum(seen) == 40
 
 
-def test_other_records_than_those_that_were_scrubbed_ahead_are_scrubbed_themselves(given: list[int]) -> None:
+def test_other_records_than_those_that_were_scrubbed_ahead_are_scrubbed_and_counted_themselves(given: list[int]) -> None:
+    seen: list[int] = []
     with closing(Anonymiser(AnonymiseSection(workers=2))) as anonymiser:
         anonymiser.begin(lambda: GROUPS)
-        found = anonymiser.scrub_groups([RECORDS[:4], RECORDS[4:6]])
+        found = anonymiser.scrub_groups([RECORDS[:4], RECORDS[4:6]], seen.append)
     assert [[record.position for record in each.records] for each in found] == [[1, 2, 3, 4], [5, 6]]
     assert given == [40, 6]
+    assert sum(seen) == 6
 
 
 def test_records_that_cannot_be_read_ahead_are_scrubbed_when_they_are_there(given: list[int]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from privacy.anonymise import polyglot
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.anonymise.scrubber import Clean, LanguageScrubber
 from privacy.detect.levels import LevelName
 from privacy.detect.spacy_models import locate_models
 from privacy.detect.unfit import Reason
@@ -57,7 +57,7 @@ def test_a_record_that_cannot_be_read_is_held_back_for_its_own_reason(two: Polyg
 
 
 def test_a_site_of_one_language_holds_back_records_in_another() -> None:
-    one = Scrubber(AnonymiseSection(language="es", level="fast"), None)
+    one = LanguageScrubber(AnonymiseSection(language="es", level="fast"), None)
     spanish, german, short = texts(one.examine([RawRecord({"text": text}) for text in (SPANISH, GERMAN, "Ok, Sr. Ibarra.")]))
     assert german == Reason.OTHER_LANGUAGE
     assert "Etxeberria" not in str(spanish)

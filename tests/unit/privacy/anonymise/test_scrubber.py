@@ -1,5 +1,6 @@
 import copy
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
-from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.scrubber import LanguageScrubber, gathered
 from privacy.anonymise.tagger import Tagger
 from privacy.detect.findings import Finding
 from privacy.detect.languages.en.language import ENGLISH
@@ -21,11 +22,15 @@ from shared.records.read import read_records
 from shared.records.types import RawRecord, Span
 
 
-def scrub(scrubber: Scrubber, *texts: object) -> Scrubbed:
-    return scrubber.scrub([RawRecord({"text": text}, position=i) for i, text in enumerate(texts, 1)])  # type: ignore[dict-item]
+def scrub(scrubber: LanguageScrubber, *texts: object) -> Scrubbed:
+    return scrub_records(scrubber, [RawRecord({"text": text}, position=i) for i, text in enumerate(texts, 1)])  # type: ignore[dict-item]
 
 
-def with_operator(scrubber: Scrubber, operator: str, dates: str) -> Scrubber:
+def scrub_records(scrubber: LanguageScrubber, records: Sequence[RawRecord]) -> Scrubbed:
+    return gathered(scrubber.examine(records))
+
+
+def with_operator(scrubber: LanguageScrubber, operator: str, dates: str) -> LanguageScrubber:
     """Return a scrubber that shares the analyser, which takes a second to build."""
     own = copy.copy(scrubber)
     own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, dates, b"k" * 32)  # type: ignore[arg-type]
@@ -44,22 +49,24 @@ def with_operator(scrubber: Scrubber, operator: str, dates: str) -> Scrubber:
         ("Call Dr. Okafor at +44 20 7946 0018", "Okafor"),
     ],
 )
-def test_disguised_identifiers_do_not_come_through(scrubber: Scrubber, raw: str, hidden: str) -> None:
+def test_disguised_identifiers_do_not_come_through(scrubber: LanguageScrubber, raw: str, hidden: str) -> None:
     (record,) = scrub(scrubber, raw).records
     assert hidden not in record.fields["text"]
 
 
 @pytest.mark.parametrize(("lacks", "reason"), [("label", Reason.NO_LABEL), ("person", Reason.NO_PERSON)])
-def test_a_record_that_lacks_what_training_needs_is_held_back(scrubber: Scrubber, lacks: str, reason: Reason) -> None:
+def test_a_record_that_lacks_what_training_needs_is_held_back(
+    scrubber: LanguageScrubber, lacks: str, reason: Reason
+) -> None:
     raw = [RawRecord({"text": "All is well."}, "x", 1), RawRecord({"text": "Well."}, None, 2, lacks=lacks)]  # type: ignore[arg-type]
-    done = scrubber.scrub(raw)
+    done = scrub_records(scrubber, raw)
     assert [record.position for record in done.records] == [1]
     assert done.quarantined == (Quarantined(2, reason),)
 
 
-def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) -> None:
+def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: LanguageScrubber) -> None:
     raw = RawRecord({"instruction": "Mrs Adeyemi asked about her pills.", "response": "We told Adeyemi to rest."}, "x", 7)
-    (record,) = scrubber.scrub([raw]).records
+    (record,) = scrub_records(scrubber, [raw]).records
     assert dict(record.fields) == {
         "instruction": "Mrs <PERSON_1> asked about her pills.",
         "response": "We told <PERSON_1> to rest.",
@@ -68,11 +75,11 @@ def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) ->
 
 
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
-def test_tags_follow_the_text_through_markup_and_replacement(scrubber: Scrubber, operator: str) -> None:
+def test_tags_follow_the_text_through_markup_and_replacement(scrubber: LanguageScrubber, operator: str) -> None:
     own = with_operator(scrubber, operator, "replace")
     text = "<p>Mrs&nbsp;Adeyemi takes aspirin.</p> Adeyemi called +44 20 7946 0018 about aspirin."
     tags = [Span("WHO", text.index("Adeyemi"), text.index(" takes")), Span("DRUG", text.rindex("aspirin"), len(text) - 1)]
-    (record,) = own.scrub([RawRecord({"text": text}, tags=tuple(tags))]).records
+    (record,) = scrub_records(own, [RawRecord({"text": text}, tags=tuple(tags))]).records
     clean = record.fields["text"]
     (who, drug) = (clean[tag.start : tag.end] for tag in record.tags)
     assert "Adeyemi" not in clean
@@ -82,40 +89,40 @@ def test_tags_follow_the_text_through_markup_and_replacement(scrubber: Scrubber,
     assert drug == clean[clean.rindex("aspirin") :][:7]
 
 
-def test_a_record_whose_tags_lost_their_place_is_held_back(scrubber: Scrubber) -> None:
+def test_a_record_whose_tags_lost_their_place_is_held_back(scrubber: LanguageScrubber) -> None:
     inside = RawRecord({"text": "a &amp; b"}, position=1, tags=(Span("A", 0, 4),))
     lost = RawRecord({"text": "a b"}, position=2, tags=None)
-    assert [held.reason for held in scrubber.scrub([inside, lost]).quarantined] == [Reason.TAGS_LOST] * 2
+    assert [held.reason for held in scrub_records(scrubber, [inside, lost]).quarantined] == [Reason.TAGS_LOST] * 2
 
 
-def test_values_of_other_columns_do_not_come_through_in_the_text(scrubber: Scrubber) -> None:
+def test_values_of_other_columns_do_not_come_through_in_the_text(scrubber: LanguageScrubber) -> None:
     text = "hello, quill here, my folder is 77 x/19. the quill file says Will, I will say."
     raw = RawRecord({"text": text}, known=("Marnie Quill", "77X19", "Will Moss", "f"))
-    (record,) = scrubber.scrub([raw]).records
+    (record,) = scrub_records(scrubber, [raw]).records
     assert "quill" not in record.fields["text"].lower()
     assert "19" not in record.fields["text"]
     assert record.fields["text"].endswith("I will say.")
 
 
-def test_a_value_that_one_field_gives_away_is_hidden_in_the_free_text(scrubber: Scrubber) -> None:
+def test_a_value_that_one_field_gives_away_is_hidden_in_the_free_text(scrubber: LanguageScrubber) -> None:
     raw = RawRecord({"instruction": "member id: KX4471", "response": "The number is kx4471, she said twice."})
-    (record,) = scrubber.scrub([raw]).records
+    (record,) = scrub_records(scrubber, [raw]).records
     assert record.fields["response"] == "The number is <RECORD_NUMBER_1>, she said twice."
 
 
-def test_keys_of_nested_records_are_scrubbed_like_values(scrubber: Scrubber) -> None:
+def test_keys_of_nested_records_are_scrubbed_like_values(scrubber: LanguageScrubber) -> None:
     text = nested_as_text({"calls": {"jo@example.org": "answered", "+44 20 7946 0018": {"note": "lives at 12 High Street"}}})
-    (record,) = scrubber.scrub([RawRecord({"text": text})]).records
+    (record,) = scrub_records(scrubber, [RawRecord({"text": text})]).records
     assert all(part not in record.fields["text"] for part in ("jo@", "7946", "High Street"))
     assert "answered" in record.fields["text"]
 
 
-def test_numbers_begin_anew_in_every_record(scrubber: Scrubber) -> None:
+def test_numbers_begin_anew_in_every_record(scrubber: LanguageScrubber) -> None:
     records = scrub(scrubber, "Dr. Okafor called.", "Dr. Lindqvist called.").records
     assert {record.fields["text"] for record in records} == {"Dr. <PERSON_1> called."}
 
 
-def test_scrubbing_scrubbed_text_changes_nothing(scrubber: Scrubber) -> None:
+def test_scrubbing_scrubbed_text_changes_nothing(scrubber: LanguageScrubber) -> None:
     once = scrub(scrubber, "Dr. Okafor lives at 12 High Street, ring +44 20 7946 0018.").records[0].fields["text"]
     assert scrub(scrubber, once).records[0].fields["text"] == once
 
@@ -133,7 +140,9 @@ def test_scrubbing_scrubbed_text_changes_nothing(scrubber: Scrubber) -> None:
         ("&" + "amp;" * 50, Reason.UNSTABLE_MARKUP),
     ],
 )
-def test_an_unfit_record_is_held_back_alone_with_its_reason(scrubber: Scrubber, text: object, reason: Reason) -> None:
+def test_an_unfit_record_is_held_back_alone_with_its_reason(
+    scrubber: LanguageScrubber, text: object, reason: Reason
+) -> None:
     scrubbed = scrub(scrubber, "I feel well.", text, "So do I.")
     assert [record.position for record in scrubbed.records] == [1, 3]
     assert scrubbed.quarantined == (Quarantined(2, reason),)
@@ -156,7 +165,7 @@ POINTS_AT_NOBODY = [
 
 @pytest.mark.parametrize("operator", ["tag", "surrogate"])
 @pytest.mark.parametrize("text", POINTS_AT_NOBODY)
-def test_terms_doses_and_results_of_medicine_come_through(scrubber: Scrubber, operator: str, text: str) -> None:
+def test_terms_doses_and_results_of_medicine_come_through(scrubber: LanguageScrubber, operator: str, text: str) -> None:
     (record,) = scrub(with_operator(scrubber, operator, "replace"), text).records
     assert record.fields["text"] == text
 
@@ -170,27 +179,26 @@ def test_terms_doses_and_results_of_medicine_come_through(scrubber: Scrubber, op
     ],
 )
 def test_a_records_own_number_goes_with_the_zeros_before_it(
-    scrubber: Scrubber, config_of: ConfigOf, tmp_path: Path, value: str, text: str
+    scrubber: LanguageScrubber, config_of: ConfigOf, tmp_path: Path, value: str, text: str
 ) -> None:
     file = tmp_path / "known.csv"
     file.write_text(f'text,label,mrn\n"{text}",no,{value}\n', encoding="utf-8")
     raw = read_records(file, config_of({"data.columns.known": ["mrn"]}))
-    (record,) = scrubber.scrub(raw).records
+    (record,) = scrub_records(scrubber, raw).records
     assert value.lstrip("0") not in record.fields["text"]
 
 
-def test_a_record_without_fields_is_held_back(scrubber: Scrubber) -> None:
-    assert scrubber.scrub([RawRecord({}, position=1)]).quarantined == (Quarantined(1, Reason.EMPTY),)
+def test_a_record_without_fields_is_held_back(scrubber: LanguageScrubber) -> None:
+    assert scrub_records(scrubber, [RawRecord({}, position=1)]).quarantined == (Quarantined(1, Reason.EMPTY),)
 
 
-def test_the_length_of_a_record_is_that_of_all_its_fields(scrubber: Scrubber) -> None:
-    assert (
-        scrubber.scrub([RawRecord({"a": "x" * 1500, "b": "y" * 1500}, position=1)]).quarantined[0].reason is Reason.TOO_LONG
-    )
+def test_the_length_of_a_record_is_that_of_all_its_fields(scrubber: LanguageScrubber) -> None:
+    long = RawRecord({"a": "x" * 1500, "b": "y" * 1500}, position=1)
+    assert scrub_records(scrubber, [long]).quarantined == (Quarantined(1, Reason.TOO_LONG),)
 
 
 def test_a_text_that_breaks_the_language_model_costs_only_its_record(
-    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+    scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nlp = scrubber._analyser._reader.get_nlp("en")
     tokenise = nlp.tokenizer
@@ -206,7 +214,7 @@ def test_a_text_that_breaks_the_language_model_costs_only_its_record(
     assert scrubbed.quarantined == (Quarantined(2, Reason.DETECTION_FAILED, "RuntimeError"),)
 
 
-def test_a_failing_replacement_holds_the_record_back(scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_replacement_holds_the_record_back(scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrubber._replacer, "replace", lambda *_: 1 / 0)
     scrubbed = scrub(scrubber, "Dr. Okafor called.")
     assert scrubbed.records == ()
@@ -214,36 +222,37 @@ def test_a_failing_replacement_holds_the_record_back(scrubber: Scrubber, monkeyp
 
 
 def test_what_is_still_found_after_replacing_holds_the_record_back(
-    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+    scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scrubber._replacer, "replace", lambda text, *_: text)
     assert scrub(scrubber, "Card 4111111111111111.").quarantined == (Quarantined(1, Reason.RESIDUAL_FOUND),)
 
 
-def test_recall_counts_true_spans_by_label_whatever_type_was_found(scrubber: Scrubber) -> None:
+def test_recall_counts_true_spans_by_label_whatever_type_was_found(scrubber: LanguageScrubber) -> None:
     text = "Dr. Okafor rang <b>+44 20 7946 0018</b>; zzyzx is secret."
     spans = [
         Span(label, text.index(value), text.index(value) + len(value))
         for label, value in (("NAME", "Okafor"), ("PHONE", "+44 20 7946 0018"), ("ALIAS", "zzyzx"))
     ]
-    scrubbed = scrubber.scrub([RawRecord({"text": text}, spans={"text": tuple(spans)}), RawRecord({"text": "Nothing."})])
+    records = [RawRecord({"text": text}, spans={"text": tuple(spans)}), RawRecord({"text": "Nothing."})]
+    scrubbed = scrub_records(scrubber, records)
     assert scrubbed.recall == {"ALIAS": Recall(0, 1), "NAME": Recall(1, 1), "PHONE": Recall(1, 1)}
     assert scrubbed.unmeasured == 0
 
 
-def test_true_spans_that_cannot_be_placed_are_counted_as_unmeasured(scrubber: Scrubber) -> None:
-    scrubbed = scrubber.scrub([RawRecord({"text": "J&#111;hn is here"}, spans={"text": (Span("NAME", 0, 3),)})])
+def test_true_spans_that_cannot_be_placed_are_counted_as_unmeasured(scrubber: LanguageScrubber) -> None:
+    scrubbed = scrub_records(scrubber, [RawRecord({"text": "J&#111;hn is here"}, spans={"text": (Span("NAME", 0, 3),)})])
     assert len(scrubbed.records) == 1
     assert (dict(scrubbed.recall), scrubbed.unmeasured) == ({}, 1)
 
 
-def test_redact_gives_plain_tags(folder: Path, scrubber: Scrubber) -> None:
-    plain = Scrubber(AnonymiseSection(operator="redact"), folder)
+def test_redact_gives_plain_tags(folder: Path, scrubber: LanguageScrubber) -> None:
+    plain = LanguageScrubber(AnonymiseSection(operator="redact"), folder)
     assert scrub(plain, "Dr. Okafor and Dr. Lindqvist").records[0].fields["text"] == "Dr. <PERSON> and Dr. <PERSON>"
 
 
 def test_no_text_is_logged_printed_or_shown(
-    scrubber: Scrubber, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    scrubber: LanguageScrubber, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         scrubbed = scrub(scrubber, "Dr. Okafor called.", "Okafor \ud800")
@@ -254,7 +263,7 @@ def test_no_text_is_logged_printed_or_shown(
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=40), max_size=4))
-def test_every_record_is_either_clean_or_held_back_in_order(scrubber: Scrubber, texts: list[str]) -> None:
+def test_every_record_is_either_clean_or_held_back_in_order(scrubber: LanguageScrubber, texts: list[str]) -> None:
     scrubbed = scrub(scrubber, *texts)
     places = [r.position for r in scrubbed.records], [q.position for q in scrubbed.quarantined]
     assert all(part == sorted(part) for part in places)
@@ -263,7 +272,7 @@ def test_every_record_is_either_clean_or_held_back_in_order(scrubber: Scrubber, 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.from_regex(r"4[0-9]{5,11}", fullmatch=True), st.sampled_from(["{}", "no {}.", "a,{};", "({})", "x: {}\n"]))
-def test_a_long_number_never_comes_through(scrubber: Scrubber, number: str, frame: str) -> None:
+def test_a_long_number_never_comes_through(scrubber: LanguageScrubber, number: str, frame: str) -> None:
     assert number not in scrub(scrubber, frame.format(number)).records[0].fields["text"]
 
 
@@ -277,8 +286,8 @@ PIECES = (
 
 
 @pytest.fixture(scope="module")
-def strict(folder: Path) -> Scrubber:
-    return Scrubber(AnonymiseSection(level="strict"), folder)
+def strict(folder: Path) -> LanguageScrubber:
+    return LanguageScrubber(AnonymiseSection(level="strict"), folder)
 
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -286,13 +295,13 @@ def strict(folder: Path) -> Scrubber:
 @example("3rd May 2021 \n May")  # of these one reading leaves a date that the next one finds
 @example("May ? University of Leeds")
 @pytest.mark.slow
-def test_scrubbing_strictly_scrubbed_text_again_changes_nothing(strict: Scrubber, text: str) -> None:
+def test_scrubbing_strictly_scrubbed_text_again_changes_nothing(strict: LanguageScrubber, text: str) -> None:
     for record in scrub(strict, text).records:
         once = record.fields["text"]
         assert [again.fields["text"] for again in scrub(strict, once).records] == [once]
 
 
-def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_never_comes_to_rest_is_held_back(strict: LanguageScrubber, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that finds something new in whatever it reads."""
 
     def another(texts: list[str]) -> list[tuple[Finding, ...]]:
@@ -304,7 +313,7 @@ def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypa
 
 
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
-def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, operator: str) -> None:
+def test_one_record_more_gives_no_other_record_other_values(scrubber: LanguageScrubber, operator: str) -> None:
     texts = ["Mrs Adeyemi was here on 12 May 2020.", "Call Dr. Okafor at +44 20 7946 0018 on 3 June 2021.", "no names"]
     own = with_operator(scrubber, operator, "shift")
     before = [record.fields["text"] for record in scrub(own, *texts).records]
@@ -314,7 +323,7 @@ def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, 
     assert "Adeyemi" not in before[0]
 
 
-def test_what_another_detector_finds_counts_unless_it_is_a_term_of_a_domain(scrubber: Scrubber) -> None:
+def test_what_another_detector_finds_counts_unless_it_is_a_term_of_a_domain(scrubber: LanguageScrubber) -> None:
     text = "Zoltan asked for the CT of the chest."
     found = [Finding("ORGANIZATION", 21, 23, 0.85), Finding("PERSON", 0, 6, 0.85)]
     assert scrubber.without_harmless(text, found) == (Finding("PERSON", 0, 6, 0.3),)

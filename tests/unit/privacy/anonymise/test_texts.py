@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
-from privacy.anonymise.texts import Scrubber
+from privacy.anonymise.texts import ScrubbedText, Scrubber
 from shared.errors import ConfigError
 
 TEXT = "Dear Dr. Miller, call +44 20 7946 0958. Miller was born on 3 May 1970."
+
+
+def left(done: ScrubbedText) -> str:
+    """Return the scrubbed text with an @ in place of each span."""
+    assert done.text is not None
+    text = done.text
+    for span in reversed(done.spans):
+        text = text[: span.start] + "@" + text[span.end :]
+    return text
 
 
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
@@ -18,10 +27,12 @@ def test_the_spans_are_what_stands_in_the_scrubbed_text(operator: str) -> None:
     assert [span.label for span in done.spans] == ["PERSON", "PHONE_NUMBER", "PERSON", "DATE_TIME"]
     values = [done.text[span.start : span.end] for span in done.spans]
     assert values[0] == values[2]
-    left = done.text
-    for span in reversed(done.spans):
-        left = left[: span.start] + "@" + left[span.end :]
-    assert left == "Dear Dr. @, call @. @ was born on @."
+    assert left(done) == "Dear Dr. @, call @. @ was born on @."
+
+
+def test_a_number_that_only_holds_the_digits_of_a_surrogate_is_in_no_span() -> None:
+    (done,) = Scrubber(operator="surrogate").scrub(["She is 40 years old and in ward 137 138 139 141 142 143."])
+    assert left(done) == "She is @ and in ward 137 138 139 141 142 143."
 
 
 def test_a_number_that_runs_into_a_name_does_not_survive_as_a_surrogate() -> None:

@@ -7,7 +7,7 @@ import pytest
 import spacy.cli
 from presidio_analyzer import RecognizerResult
 
-from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.scrubber import Clean, LanguageScrubber
 from privacy.detect.analyser import Analyser, Failed, LoadedSpacy, _batches
 from privacy.detect.findings import Finding
 from privacy.detect.languages.en.language import ENGLISH
@@ -24,8 +24,10 @@ def refuse(*_: object, **__: object) -> Never:
 def test_no_socket_is_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
-    scrubbed = Scrubber(AnonymiseSection(), folder).scrub([RawRecord({"text": "jo@example.co.uk or https://example.org"})])
-    assert scrubbed.entities == {"EMAIL_ADDRESS": 1, "URL": 1}
+    record = RawRecord({"text": "jo@example.co.uk or https://example.org"})
+    (done,) = LanguageScrubber(AnonymiseSection(), folder).examine([record])
+    assert isinstance(done, Clean)
+    assert done.entities == {"EMAIL_ADDRESS": 1, "URL": 1}
 
 
 @pytest.mark.parametrize("model", ["en_core_web_nothing", "en-core-web-lg", "./no/such/folder", "json", "../..", "a b"])
@@ -60,7 +62,7 @@ def test_an_installed_model_is_found_without_running_its_code(tmp_path: Path, mo
     assert locate("en-planted-model") == data.resolve()
 
 
-def test_one_failing_text_costs_only_itself(scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_failing_text_costs_only_itself(scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch) -> None:
     analyser = scrubber._analyser
     whole = analyser._ner.analyze
 
@@ -77,7 +79,7 @@ def test_one_failing_text_costs_only_itself(scrubber: Scrubber, monkeypatch: pyt
 
 
 def test_a_name_that_only_the_model_finds_goes_beside_a_literal_tag(
-    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+    scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Raw records may hold the tags of an earlier, partial scrubbing; they must not switch the language model off."""
     analyser = scrubber._analyser
@@ -97,7 +99,7 @@ def test_a_name_that_only_the_model_finds_goes_beside_a_literal_tag(
 
 
 def test_a_slow_text_counts_as_failed_because_presidio_may_have_skipped_a_rule(
-    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+    scrubber: LanguageScrubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("privacy.detect.analyser.REGEX_TIMEOUT_SECONDS", 0.0)
     assert scrubber._analyser.detect(["hello"]) == [Failed("TimeoutError")]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.scrubber import LanguageScrubber
 from privacy.detect.normalise import BLOCK, INLINE, normalise, normalise_spans
 from privacy.detect.unfit import Reason, UnfitText
 from shared.records.types import Span
@@ -60,7 +60,7 @@ def test_comparisons_addresses_code_and_our_tags_stay(text: str) -> None:
     assert normalise(text) == text
 
 
-def test_no_tag_of_ours_is_an_html_element(scrubber: Scrubber) -> None:
+def test_no_tag_of_ours_is_an_html_element(scrubber: LanguageScrubber) -> None:
     elements = set(INLINE.split()) | set(BLOCK.split())
     assert not elements & {label.lower() for label in scrubber._analyser.labels}
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.scrubber import LanguageScrubber
 from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.analyser import Analyser
 from privacy.detect.findings import is_covered, merge
@@ -13,7 +13,7 @@ FORMS = AddressForms.of(ENGLISH.addresses)
 
 
 @pytest.fixture(scope="session")
-def analyser(scrubber: Scrubber) -> Analyser:
+def analyser(scrubber: LanguageScrubber) -> Analyser:
     return scrubber._analyser
 
 

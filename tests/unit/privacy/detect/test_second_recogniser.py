@@ -7,7 +7,7 @@ import pytest
 import spacy
 
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.anonymise.scrubber import Clean, LanguageScrubber
 from privacy.detect.second_recogniser import load_detector
 from privacy.detect.spacy_models import locate_second
 from privacy.detect.unfit import Reason
@@ -67,17 +67,18 @@ def test_a_united_second_recogniser_replaces_what_the_first_lets_through(folder:
     text = {"text": f"they saw the {WORD} at the gate"}
     for use, expected in (("unite", "they saw the <WARD_1> at the gate"), ("check", text["text"])):
         section = AnonymiseSection(level="fast", second_model=str(knows_a_word), second_use=use)
-        scrubber = Scrubber(section, folder)
-        (record,) = scrubber.scrub([RawRecord(text)]).records
-        assert record.fields["text"] == expected
-        left, types = residual(load_detector(knows_a_word).detect([scrubber.mask(record.fields["text"])]))
+        scrubber = LanguageScrubber(section, folder)
+        (done,) = scrubber.examine([RawRecord(text)])
+        assert isinstance(done, Clean)
+        assert done.record.fields["text"] == expected
+        left, types = residual(load_detector(knows_a_word).detect([scrubber.mask(expected)]))
         assert (left.found, types) == ((0, {}) if use == "unite" else (1, {"WARD": 1}))
 
 
 def test_a_text_that_the_second_recogniser_fails_on_is_held_back_alone(
     folder: Path, knows_a_word: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scrubber = Scrubber(AnonymiseSection(level="fast", second_model=str(knows_a_word)), folder)
+    scrubber = LanguageScrubber(AnonymiseSection(level="fast", second_model=str(knows_a_word)), folder)
 
     def fail(self: object, texts: list[str]) -> list[tuple[()]]:
         if "bad" in texts[0]:

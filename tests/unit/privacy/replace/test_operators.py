@@ -31,10 +31,10 @@ def test_values_are_equal_whatever_stands_between_their_letters_and_digits() -> 
 
 def test_redact_shows_the_type_alone() -> None:
     replacer = Replacer("redact", LABELS, ENGLISH)
-    text = "Ann met Bob and <PERSON_7>."
+    text = "Ann met Bob and <PERSON_999>."
     table = replacer.table([text])
     tagged = replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], table)
-    assert replacer.finish({"text": tagged}, table, b"1") == {"text": "<PERSON> met <PERSON> and <PERSON_7>."}
+    assert replacer.finish({"text": tagged}, table, b"1") == {"text": "<PERSON> met <PERSON> and <PERSON_999>."}
 
 
 def test_dates_of_a_record_move_together_under_tags() -> None:

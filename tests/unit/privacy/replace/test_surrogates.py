@@ -104,7 +104,8 @@ def test_the_offset_of_dates_is_never_zero_and_at_most_half_a_year(number: int) 
 @pytest.mark.parametrize(
     ("text", "days", "moved"),
     [
-        ("2021-03-04", 3, "2021-03-07"),
+        ("2021-11-12", 85, "2022-02-05"),
+        ("2021-3-4", 30, "2021-4-3"),
         ("28/02/2021", 1, "01/03/2021"),
         ("3 March 1984", 30, "2 April 1984"),
         ("2021-03-04 23:08:55", 1, "2021-03-05 23:08:55"),

@@ -12,7 +12,7 @@ from presidio_analyzer.predefined_recognizers import DeTaxIdRecognizer
 from pydantic import ValidationError
 
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.anonymise.scrubber import Clean, LanguageScrubber
 from privacy.detect.languages.base import (
     MAY_BE_EMPTY,
     PLANTED_KINDS,
@@ -142,7 +142,7 @@ def test_a_config_names_a_language_of_the_registry_and_no_other() -> None:
 @pytest.mark.parametrize("level", ["fast", "standard", "strict"])
 def test_a_second_language_loses_no_identifier_that_has_the_same_form_everywhere(german: Path, level: str) -> None:
     records = [RawRecord({"text": f"bitte {value} heute"}, None, at) for at, value in enumerate(EVERYWHERE.values())]
-    scrubber = Scrubber(section(level), german)
+    scrubber = LanguageScrubber(section(level), german)
     for kind, value, done in zip(EVERYWHERE, EVERYWHERE.values(), scrubber.examine(records), strict=True):
         assert isinstance(done, Clean)
         assert kind in done.entities
@@ -152,7 +152,8 @@ def test_a_second_language_loses_no_identifier_that_has_the_same_form_everywhere
 def test_a_second_language_has_its_own_rules_and_none_of_english(german: Path) -> None:
     texts = ["Frau Quandrin ruft an", "bitte 44 Jahre alt", "bitte Mrs quandrin", "bitte 44 years old"]
     records = [RawRecord({"text": text}) for text in texts]
-    german_title, german_age, *english = [done.entities for done in Scrubber(section("fast"), german).examine(records)]  # type: ignore[union-attr]
+    done = LanguageScrubber(section("fast"), german).examine(records)
+    german_title, german_age, *english = [one.entities for one in done]  # type: ignore[union-attr]
     assert (german_title, german_age) == ({"PERSON": 1}, {"AGE": 1})
     assert english == [{}, {}]
     own = {type(recogniser) for recogniser in pattern_recognisers(GERMAN)}
@@ -162,7 +163,8 @@ def test_a_second_language_has_its_own_rules_and_none_of_english(german: Path) -
 
 def test_word_lists_planted_values_and_surrogates_are_those_of_the_language(german: Path) -> None:
     surrogate = AnonymiseSection(operator="surrogate", language="de")
-    (done,) = Scrubber(surrogate, german, b"k" * 32).examine([RawRecord({"text": "Frau Jutta ruft heute an, 03.05.1984"})])
+    record = RawRecord({"text": "Frau Jutta ruft heute an, 03.05.1984"})
+    (done,) = LanguageScrubber(surrogate, german, b"k" * 32).examine([record])
     assert isinstance(done, Clean)
     text = done.record.fields["text"]
     assert re.fullmatch(r"Frau [A-ZÄÖÜ][\w-]+ ruft heute an, \d\d\.\d\d\.\d{4}", text)
@@ -175,4 +177,4 @@ def test_word_lists_planted_values_and_surrogates_are_those_of_the_language(germ
 @pytest.mark.usefixtures("german")
 def test_a_model_of_another_language_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match="a model of language 'en', and anonymise"):
-        Scrubber(section("fast"), folder)
+        LanguageScrubber(section("fast"), folder)
