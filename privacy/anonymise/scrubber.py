@@ -143,7 +143,7 @@ class LanguageScrubber:
             Its findings. What it says about names, places and organisations counts as a guess, however sure it is.
         """
         guesses = [replace(f, score=GUESS) if f.label in GUESSED else f for f in findings]
-        return self._analyser.spare(text, guesses)
+        return self._analyser.without_harmless(text, guesses)
 
     def _take(
         self,
@@ -210,7 +210,7 @@ class LanguageScrubber:
         known = parts_of(prepared.known, self._function_words)
         again = find_again(masked, [*known, *values_of(masked, merged)])
         merged = [
-            merge(text, [*f, *self._analyser.spare(text, names, f), *values]) if names or values else f
+            merge(text, [*f, *self._analyser.without_harmless(text, names, f), *values]) if names or values else f
             for text, f, names, values in zip(masked, merged, repeats(masked, merged), again, strict=True)
         ]
         if self._jobs:

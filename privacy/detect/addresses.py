@@ -58,7 +58,7 @@ class AddressForms:
 def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple[Finding, ...]:
     """Find the rest of each postal address: numbers and capitalised words next to a part that a rule has found.
 
-    It takes at most ``REACH`` words on either side of a part, and stops at a lower-case word or a full stop.
+    An address grows by at most ``REACH`` words on either side of the part, and ends at a lower-case word or a full stop.
 
     Parameters
     ----------
@@ -69,8 +69,7 @@ def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple
     forms
         The forms of addresses in the text's language.
     """
-    parts = [finding for finding in findings if finding.label in ("STREET_ADDRESS", "POSTCODE")]
-    places = {place for part in parts for place in range(part.start, part.end)}
+    places = {place for f in findings if f.label in STREETS for place in range(f.start, f.end)}
     rest: list[Finding] = []
     for row in forms.row.finditer(text) if places else ():
         words = row.spans("word")
@@ -81,9 +80,7 @@ def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple
     return tuple(rest)
 
 
-def bridge(
-    text: str, findings: Sequence[Finding], forms: AddressForms, numbers: bool, damaged: bool = False
-) -> tuple[Finding, ...]:
+def bridge(text: str, findings: Sequence[Finding], forms: AddressForms, numbers: bool, damaged: bool) -> tuple[Finding, ...]:
     """Join the parts of an address across small gaps, and add the numbers next to them.
 
     A gap may hold white space, punctuation and two short words or numbers, such as "and", the letters of a state or up to

@@ -31,12 +31,12 @@ from privacy.detect.words import WORD
 from shared.errors import ModelError
 
 # spaCy's labels -> our types. Presidio leaves out ORG by default, so it misses names that the model takes for organisations.
-# A label of another model that is in neither LABELS nor HARMLESS is replaced under its own name.
+# A label of another model that is in neither LABELS nor IGNORED is replaced under its own name.
 LABELS = {
     "PERSON": "PERSON", "PER": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
 }  # fmt: skip
-HARMLESS = frozenset(
+IGNORED = frozenset(
     {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MISC", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
 )
 # Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
@@ -64,10 +64,9 @@ class LoadedSpacy(SpacyNlpEngine):
     """Presidio's engine over a model that is already loaded; Presidio's own ``load`` would download a missing one."""
 
     def __init__(self, nlp: Pipeline, language: str) -> None:
-        labels = set(nlp.pipe_labels.get("ner", ())) - HARMLESS
         configuration = NerModelConfiguration(
-            labels_to_ignore=sorted(HARMLESS),
-            model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
+            labels_to_ignore=sorted(IGNORED),
+            model_to_presidio_entity_mapping={label: our_type(label) for label in own_labels(nlp)},
             # Where a pattern and the model mark the same characters, the pattern knows the type better and scores more.
             default_score=0.25,
         )
@@ -123,13 +122,13 @@ class Analyser:
         level: Level = LEVELS["fast"],
         terms: Terms | None = None,
     ) -> None:
-        self._joins = level.line_breaks
+        self._level = level
         self._lists = language.words() if level.word_lists else None
         self._sweeper = Sweeper(level, language, self._lists) if self._lists else None
         self._harmless = Harmless(terms, language, self._lists, bare_numbers=not level.numbers) if terms else None
         self._language = language
         self._function_words = language.function_words()
-        self.addresses = AddressForms.of(language.addresses)
+        self._addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
         nlp = spacy.blank(language.code) if folder is None else load_spacy(folder)
         if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
@@ -140,7 +139,6 @@ class Analyser:
         self._reader = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
         self._ner = LanguageModel(language, self._reader.get_supported_entities()) if folder else None
-        self._reads_again = level.read_again
         rules = [*self._patterns, *([self._ner] if self._ner else [])]
         self.labels = frozenset(label for rule in rules for label in rule.supported_entities)
 
@@ -148,12 +146,13 @@ class Analyser:
         """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
         found = self._detect(texts)
         return [
-            each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)
+            each if isinstance(each, Failed) else self.without_harmless(text, each)
+            for text, each in zip(texts, found, strict=True)
         ]
 
-    def spare(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
-        """Return the findings in a text without those that are only harmless terms of its domain; ``sure`` ones stay."""
-        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings, sure)
+    def without_harmless(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
+        """Return the findings in a text without those on harmless terms and numbers, as `Harmless.filtered` does."""
+        return tuple(findings) if self._harmless is None else self._harmless.filtered(text, findings, sure)
 
     def _detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         if self._lists is None or self._sweeper is None:
@@ -179,13 +178,8 @@ class Analyser:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
-            swept = (
-                *swept,
-                *self._match(text),
-                *self._across_lines(text),
-                *self._detect_capitals(titled(text, self._function_words)),
-            )
-            return (*swept, *spread(restored, swept, self.addresses))
+            swept = (*swept, *self._match(text), *self._detect_capitals(titled(text, self._function_words)))
+            return (*swept, *spread(restored, swept, self._addresses))
         except Exception as error:
             return Failed(type(error).__name__)
 
@@ -197,11 +191,11 @@ class Analyser:
         TimeoutError
             A rule may have been cut off.
         """
-        return self.spare(text, (*self._match(text), *self._across_lines(text)))
+        return self.without_harmless(text, (*self._match(text), *self._across_lines(text)))
 
     def _across_lines(self, text: str) -> tuple[Finding, ...]:
         """Return the findings of the rules in the text with its lines joined; none if the level does not join lines."""
-        if not self._joins or "\n" not in text:
+        if not self._level.line_breaks or "\n" not in text:
             return ()
         return self._match(LINE_BREAK.sub(" ", text))
 
@@ -243,7 +237,7 @@ class Analyser:
             return []
         results = self._ner.analyze(text, self._ner.supported_entities, artifacts)
         found = [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
-        if self._lists is None or self._reads_again or not TAGGED.search(text):
+        if self._lists is None or self._level.read_again or not TAGGED.search(text):
             return found
         words = self._lists
         return [f for f in found if any(words.is_possible_name(m[0]) for m in WORD.finditer(text, f.start, f.end))]
@@ -282,9 +276,14 @@ def load_spacy(folder: Path) -> Pipeline:
     return nlp
 
 
-def type_name(label: str) -> str:
-    """Return a model's own label in the form of our types: capitals and underscores."""
-    return re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
+def own_labels(nlp: Pipeline) -> set[str]:
+    """Return the labels of a spaCy model's entity recogniser that are not ignored."""
+    return set(nlp.pipe_labels.get("ner", ())) - IGNORED
+
+
+def our_type(label: str) -> str:
+    """Return the type of a model's label; a label that is not in ``LABELS`` in capitals and underscores."""
+    return LABELS.get(label.upper()) or re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 
 
 def _refuse_timeout(started: float) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from privacy.detect.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-# Fewest words of a text that can count as upper case; title case needs two more.
+# Fewest words of a text that can count as upper case; title case needs two more, and all of more than three letters.
 FEW = 4
 # Share of words in capitals from which a text counts as upper case.
 MOST = 0.7

@@ -17,6 +17,7 @@ WORD = r"[\p{L}][\p{L}/-]*"
 NO_NOUN = regex.compile(r"\w*(?:ed|ing|ly|[^aiosu]s)")
 # Nouns for specialists, which no list has completely: "cardiologist", "electrician".
 SPECIALIST = r"[a-z]{3,}(?:ologist|iatrist|ician|grapher|metrist|therapist)"
+# What precedes the first word of a sentence.
 STARTS = regex.compile(r"(?:\A|[.!?:;\n]\s*)\Z")
 
 

@@ -14,9 +14,8 @@ class Level:
     Attributes
     ----------
     word_lists
-        Find the names and places of the word lists, and read text without the usual capitals with restored capitals.
-    unknown_capitals
-        Find capitalised words that are not common words of the language.
+        Find the names and places of the word lists, and capitalised words that are not common words of the language; read
+        text without the usual capitals with restored capitals.
     all_capitals
         Find every capitalised word except a common one at the start of a sentence.
     numbers
@@ -31,7 +30,6 @@ class Level:
     """
 
     word_lists: bool = False
-    unknown_capitals: bool = False
     all_capitals: bool = False
     numbers: bool = False
     unknown_words: bool = False
@@ -41,10 +39,9 @@ class Level:
 
 LEVELS: Mapping[LevelName, Level] = {
     "fast": Level(),
-    "standard": Level(word_lists=True, unknown_capitals=True),
+    "standard": Level(word_lists=True),
     "strict": Level(
         word_lists=True,
-        unknown_capitals=True,
         all_capitals=True,
         numbers=True,
         unknown_words=True,

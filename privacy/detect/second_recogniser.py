@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from privacy.detect.analyser import HARMLESS, LABELS, Analyser, Failed, load_spacy, type_name
+from privacy.detect.analyser import IGNORED, Analyser, Failed, load_spacy, our_type, own_labels
 from privacy.detect.entity_reader import read_entities
 from privacy.detect.findings import Finding
 from privacy.detect.spacy_models import is_transformer
@@ -13,8 +13,6 @@ from shared.errors import ModelError
 
 # Below the scores of the first recogniser, so that the first recogniser's type wins.
 SCORE = 0.2
-# Classes of token classification models that mark no personal data.
-NONE = frozenset({"O", "MISC"})
 
 
 class Detector(Protocol):
@@ -43,9 +41,7 @@ class SpacyDetector:
 
     def __init__(self, folder: Path) -> None:
         self._nlp = load_spacy(folder)
-        self._types = {
-            label: LABELS.get(label) or type_name(label) for label in set(self._nlp.pipe_labels["ner"]) - HARMLESS
-        }
+        self._types = {label: our_type(label) for label in own_labels(self._nlp)}
         self.labels = frozenset(self._types.values())
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
@@ -64,9 +60,9 @@ class TransformerDetector:
     """Finds the entities of a token classification model; Presidio's recogniser reads a long text in overlapping pieces."""
 
     def __init__(self, folder: Path) -> None:
-        classes = _classes(folder)
-        names = {name.split("-", 1)[-1] if name[1:2] == "-" else name for name in classes} - NONE
-        types = {name: LABELS.get(name.upper()) or type_name(name) for name in names if name.upper() not in HARMLESS}
+        # "B-PER" and "I-PER" are one class; "O" marks what is no entity.
+        names = {name[2:] if name[1:2] == "-" else name for name in _classes(folder)} - {"O"}
+        types = {name: our_type(name) for name in names if name.upper() not in IGNORED}
         self.labels = frozenset(types.values())
         # torch and transformers take seconds to import, and most sites use neither here.
         from presidio_analyzer.predefined_recognizers.ner import HuggingFaceNerRecognizer
@@ -96,7 +92,7 @@ class United:
     def __init__(self, first: Analyser, second: Detector) -> None:
         self._first, self._second = first, second
         self.labels = first.labels | second.labels
-        self.detect_patterns, self.spare = first.detect_patterns, first.spare
+        self.detect_patterns, self.without_harmless = first.detect_patterns, first.without_harmless
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings of both in each text, in order; they may overlap."""

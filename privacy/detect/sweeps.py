@@ -17,7 +17,7 @@ from privacy.detect.rules import FLAGS
 from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
-WORDS = 2**14  # words whose verdict is remembered
+WORDS = 2**14  # most words whose verdict is remembered
 IN_A_LIST = 0.55  # the score of a listed name in a list of persons; no term of a domain stands there
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
 PART = re.compile(r"[^-]+")  # a part of a word with hyphens
@@ -66,8 +66,6 @@ class Sweeper:
 
     def sweep(self, text: str) -> tuple[Finding, ...]:
         """Return the findings in one text; they may overlap."""
-        if not self._level.word_lists:
-            return ()
         style = casing(text)
         words = list(self._words(text, style))
         found = [*words, *self._names(text, words, style), *self._places(text, style), *_matches(FOREIGN, "PERSON", text)]
@@ -125,12 +123,11 @@ class Sweeper:
         for match in FIRM.finditer(text):
             words = [word.casefold() for word in match.captures("word")]
             if self._are_names(words):
-                persons = text[: match.start("firm")].rstrip(" ").endswith(":")
-                if not persons:
+                if text[: match.start("firm")].rstrip(" ").endswith(":"):
+                    for (start, end), word in zip(match.spans("word"), words, strict=True):
+                        yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
+                else:
                     yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
-                    continue
-                for (start, end), word in zip(match.spans("word"), words, strict=True):
-                    yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
 
     def _are_names(self, words: Sequence[str]) -> bool:
         """Return whether some casefolded words may be the names of partners: one may be a common word, such as "Vale"."""

@@ -26,7 +26,7 @@ PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|pa
 GIVEN_LISTS = re.compile(r"first_?name|given_?name")
 PLACE_LISTS = re.compile(
     r"^(?:city_names?|cities|towns?|town_names|villages?|states?|counties|countries|regions|provinces|departments|"
-    r"districts|municipalities|prefectures|island_names|english_country_names|territor\w+|districts)$"
+    r"districts|municipalities|prefectures|island_names|english_country_names|territor\w+)$"
 )
 WORDS_OF_A_PLACE = 4  # at most
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
@@ -96,13 +96,8 @@ class WordLists:
         if self.is_spelt(word):
             return True
         often = not capital or self.counts.get(word, 0) * RARE >= self.per_count
-        return (
-            often
-            and word in self.counts
-            and not self.is_proper(word)
-            and word not in self.places
-            and word not in self.locales
-        )
+        listed = word in self.places or word in self.locales
+        return often and word in self.counts and not self.is_proper(word) and not listed
 
     def is_possible_name(self, word: str) -> bool:
         """Return whether a word, given with its capitals, is on a list of names or places, or is no common word."""
@@ -111,17 +106,14 @@ class WordLists:
 
     def may_follow_name(self, word: str, capital: bool = False) -> bool:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""
-        if self.given and capital and word not in self.never_names:
-            return word in self.locales or self.counts.get(word, 0) <= self.per_count
-        if (
-            capital
-            and self.locales.get(word, 0)
-            and self.counts.get(word, 0) <= self.per_count
-            and word not in self.never_names
-        ):
+        if word in self.never_names:
+            return False
+        count, locales = self.counts.get(word, 0), self.locales.get(word, 0)
+        if self.given and capital:
+            return locales > 0 or count <= self.per_count
+        if capital and locales and count <= self.per_count:
             return True  # a rare word that some list has: "Shannon Finch"
-        often = self.counts.get(word, 0) > 20 * self.per_count
-        return self.locales.get(word, 0) >= LOCALES and not often and word not in self.never_names
+        return locales >= LOCALES and count <= 20 * self.per_count
 
     def is_proper(self, word: str) -> bool:
         """Return whether the language has a casefolded word only with a capital, as English has "Trondheim" and "Danish"."""

@@ -60,7 +60,7 @@ def _months(forms: DateForms) -> dict[str, str]:
     """Map the English names and abbreviations of the months to those of a language; empty for English itself."""
     english = [date(LEAP_YEAR, month, 1).strftime(form) for form in ("%B", "%b") for month in range(1, 13)]
     # "May" is a name and its own abbreviation; the name counts.
-    return dict(reversed([*zip(english, forms.months, strict=True)])) if forms.months else {}
+    return dict(reversed([*zip(english, forms.months.split(), strict=True)])) if forms.months else {}
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:

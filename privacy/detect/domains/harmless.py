@@ -60,7 +60,7 @@ class Harmless:
         self._finder = TermFinder(self._lexicon)
         self._bare_numbers = bare_numbers
 
-    def keep(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
+    def filtered(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """Return the findings without those on harmless words and numbers, and with the rest of those that hold both.
 
         Parameters
@@ -113,13 +113,14 @@ class Harmless:
         return self._guess(text, finding, [(tokens[i], i in kept) for i in inside], values)
 
     def _is_no_name(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
-        """Return whether a name that a word announces ("patient"), or a company, has only words that are no names."""
+        """Return whether a name after a word such as "patient", or a company, has only words that are no names."""
         if finding.label == "PERSON":
             listed = self._lexicon.is_listed
             return all(is_kept or self._is_specific(t) or (t.is_word and not listed(t.word)) for t, is_kept in inside)
-        before = [t for t, _ in inside[:-1]]
-        if finding.label != "ORGANIZATION" or all(self._lexicon.is_function_word(t.word) for t in before):
-            return finding.label == "ORGANIZATION"  # "Is BV common"
+        if finding.label != "ORGANIZATION":
+            return False
+        if all(self._lexicon.is_function_word(t.word) for t, _ in inside[:-1]):
+            return True  # "Is BV common"
         return all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside) and inside[-1][0].key in PUBLIC
 
     def _guess(
@@ -127,10 +128,7 @@ class Harmless:
     ) -> Iterable[Finding]:
         """Return what remains of a finding that the language model or a sweep made."""
         short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
-        left = [
-            t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
-        ]
-        if not left:
+        if all(is_kept or s or self._is_harmless(t, values) for (t, is_kept), s in zip(inside, short, strict=True)):
             return () if self._is_known(text, finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
         if not left or len(left) == len(inside):
@@ -138,7 +136,7 @@ class Harmless:
         return (replace(finding, start=max(finding.start, left[0].start), end=min(finding.end, left[-1].end)),)
 
     def _is_known(self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
-        """Return whether the words of a guess, which all are harmless alone, are no name together either."""
+        """Return whether the words of a guess, each of which is harmless alone, are no name together either."""
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
         if all(s or self._is_ordinary(t) for (t, _), s in zip(inside, short, strict=True)):

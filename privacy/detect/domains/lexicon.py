@@ -53,11 +53,11 @@ class Lexicon:
         self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
 
     def is_titled(self, text: str, start: int) -> bool:
-        """Return whether a title such as "Dr" stands right before a place in a text."""
+        """Return whether a title such as "Dr" stands right before the character ``start`` of a text."""
         return self._titled.search(text, max(0, start - 12), start) is not None
 
     def is_of_domain(self, key: str) -> bool:
-        """Return whether a word is no name in the domains."""
+        """Return whether a word is a word of the domains, or the plural or a compound of one, and so no name there."""
         return key in self.terms.words or (len(key) > 4 and self._is_derived(key))
 
     def is_eponym(self, key: str) -> bool:

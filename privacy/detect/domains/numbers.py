@@ -1,8 +1,7 @@
 """Describe numbers that point at nobody: quantities, ranges, scores, stages, and codes of public code systems.
 
-The units are those of SI and UCUM (Unified Code for Units of Measure), the stage is TNM (UICC), and a code counts after
-the name of
-its system: ICD (WHO), CPT, LOINC, SNOMED CT and so on; the forms of laws and of law reports follow their usual citation.
+The units are those of SI and UCUM (Unified Code for Units of Measure), and the stage is TNM (UICC). A code counts after the
+name of its system: ICD (WHO), CPT, LOINC, SNOMED CT and so on. Laws and law reports have the forms in which they are cited.
 """
 
 import regex

@@ -106,14 +106,14 @@ class DateForms:
     ordinals
         Endings that may follow the number of a day.
     months
-        The names of the months from January on, and then their abbreviations; empty if they are those of English.
+        The names of the months from January on, and then their abbreviations, all separated by spaces; empty for English.
     """
 
     numeric: Sequence[str]
     textual: Sequence[str]
     weekdays: Sequence[str]
     ordinals: Sequence[str]
-    months: Sequence[str] = ()
+    months: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Language:
         Names of spaCy models without a pinned wheel, the best first; the first that the site has installed is used. Without
         a model, only rules and word lists find names.
     national
-        Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
+        Returns the classes of recognisers, Presidio's or ours, for official numbers of the language's countries.
     rules, digit_rules
         Own rules by type of finding; ``digit_rules`` are tried only on a text with a digit.
     titles

@@ -1,7 +1,5 @@
 """Build rules whose shape is the same in several languages, from the words of one language."""
 
-from dataclasses import dataclass
-
 from privacy.detect.rules import NAME, NAMES, Rules, any_of
 
 # The value of a record number: it has a digit, and perhaps further groups of digits, or the register of a court before it.
@@ -11,36 +9,26 @@ ALONE, NO_DIGIT = r"(?<![\d.,/-])", r"(?![.,/-]?\d)"
 NUMERIC_DATE = rf"{ALONE}\d{{1,2}}(?P<mark>[./-])[ ]?\d{{1,2}}(?P=mark)[ ]?(?:\d{{4}}|\d{{2}}){NO_DIGIT}"
 
 
-@dataclass(frozen=True)
-class NameWords:
-    """Expressions for the words around a name.
+def people(title: str, said: str, no_name: str, my_name: str) -> Rules:
+    """Return the rules for names after titles and other words, and for names with a middle initial.
 
     Parameters
     ----------
     title
-        Titles of persons.
+        Expression for the titles of persons.
     said
-        Words that announce a name with capitals, such as "signed".
+        Expression for words that announce a name with capitals, such as "signed".
     no_name
-        Words after these that are no name.
+        Expression for words that are no name even after those.
     my_name
-        Words that announce a name in any case, such as "my name is".
+        Expression for words that announce a name in any case, such as "my name is".
     """
-
-    title: str
-    said: str
-    no_name: str
-    my_name: str
-
-
-def people(words: NameWords) -> Rules:
-    """Return the rules for names after titles and other words, and for names with a middle initial."""
-    some = rf"(?!(?:\p{{Ll}}+[ ]){{0,2}}(?:{words.no_name}|{words.title})\b){NAMES}"
+    some = rf"(?!(?:\p{{Ll}}+[ ]){{0,2}}(?:{no_name}|{title})\b){NAMES}"
     return (
-        ("title", rf"\b{words.title}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K{some}", 0.6),
-        ("cue", rf"\b{words.said}[ ]?[:,]?\s{{1,6}}\K{some}", 0.5),
+        ("title", rf"\b{title}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K{some}", 0.6),
+        ("cue", rf"\b{said}[ ]?[:,]?\s{{1,6}}\K{some}", 0.5),
         ("initial", rf"\b\p{{Lu}}\p{{Ll}}[\p{{L}}'-]+[ ]\p{{Lu}}\.[ ]{NAME}", 0.5),
-        ("said", rf"(?i)\b{words.my_name}[ ]\K\p{{L}}[\p{{L}}'-]+(?:[ ](?!{words.no_name}\b)\p{{L}}[\p{{L}}'-]+)?", 0.5),
+        ("said", rf"(?i)\b{my_name}[ ]\K\p{{L}}[\p{{L}}'-]+(?:[ ](?!{no_name}\b)\p{{L}}[\p{{L}}'-]+)?", 0.5),
     )
 
 
@@ -95,20 +83,34 @@ def said_numbers(digits: str) -> Rules:
 
 
 def spelt_emails(dot: str, at: str) -> Rules:
-    """Return the rule for addresses that hide from programs: "jo (at) example punkt org"; the words are expressions."""
-    dots = rf"[ ]?(?:[\[({{][ ]?(?:{dot}|dot|\.)[ ]?[\])}}]|(?<=[ ])(?:{dot}|dot)(?=[ ]))[ ]?"
-    ats = rf"[ ]?(?:[\[({{][ ]?(?:{at}|at|@)[ ]?[\])}}]|(?<=[ ])(?:{at}|at)(?=[ ]))[ ]?"
+    """Return the rule for addresses that are spelt out to hide from programs: "jo (at) example punkt org".
+
+    Parameters
+    ----------
+    dot, at
+        Expressions for the words that stand for the two signs.
+    """
+    dots = rf"[ ]?(?:[\[({{][ ]?(?:{dot}|\.)[ ]?[\])}}]|(?<=[ ])(?:{dot})(?=[ ]))[ ]?"
+    ats = rf"[ ]?(?:[\[({{][ ]?(?:{at}|@)[ ]?[\])}}]|(?<=[ ])(?:{at})(?=[ ]))[ ]?"
     return (
         (
             "spelt",
-            rf"(?i)(?<!\w)\w+(?:(?:{dots}|[._-])\w+){{0,4}}{ats}\w+(?:(?:{dots}|[.-])\w+){{0,3}}{dots}[a-z]{{2,10}}\b",
+            rf"(?i)(?<!\w)\w++(?:(?:{dots}|[._-])\w+){{0,4}}{ats}\w+(?:(?:{dots}|[.-])\w+){{0,3}}{dots}[a-z]{{2,10}}\b",
             0.6,
         ),
     )
 
 
 def handles(words: str, verb: str) -> Rules:
-    """Return the rule for a user name after words such as "login"; a name without such a sign needs a digit."""
+    """Return the rule for a user name after words such as "login".
+
+    Parameters
+    ----------
+    words
+        Expressions for these words.
+    verb
+        Expression for "is". Without this verb or a sign such as ":" between, a name counts only with a digit or underscore.
+    """
     return (
         (
             "named",

@@ -2,9 +2,8 @@
 
 import gzip
 import json
-from importlib.util import find_spec
-from pathlib import Path
 
+from privacy.detect.languages.packages import package_file
 from privacy.detect.words import without_accents
 from shared.errors import ModelError
 
@@ -25,10 +24,8 @@ def counts(code: str) -> dict[str, int]:
     ModelError
         The package is not installed as expected.
     """
-    spec = find_spec("spellchecker")
-    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
     try:
-        with gzip.open(folder / "resources" / f"{code}.json.gz", "rt", encoding="utf-8") as stream:
+        with gzip.open(package_file("spellchecker", f"resources/{code}.json.gz"), "rt", encoding="utf-8") as stream:
             listed = {str(word): int(count) for word, count in json.load(stream).items()}
     except (OSError, ValueError, AttributeError):
         raise ModelError(

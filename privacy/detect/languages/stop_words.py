@@ -1,9 +1,8 @@
 """Read spaCy's stop words (MIT) as data, without importing the package of their language."""
 
 import ast
-from importlib.util import find_spec
-from pathlib import Path
 
+from privacy.detect.languages.packages import package_file
 from shared.errors import ModelError
 
 
@@ -23,10 +22,8 @@ def stop_words(code: str) -> frozenset[str]:
     ModelError
         The package is not installed as expected.
     """
-    spec = find_spec("spacy")
-    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
     try:
-        module = ast.parse((folder / "lang" / code / "stop_words.py").read_text(encoding="utf-8"))
+        module = ast.parse(package_file("spacy", f"lang/{code}/stop_words.py").read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
         module = ast.Module([], [])
     texts = [node.value for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)]

@@ -7,10 +7,8 @@ from privacy.detect.rules import HOUSE_NUMBER, any_of
 SUFFIX = any_of(
     "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
     "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
-    "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe "
-    "strand stranda torv "
-    "steeg singel hof baan "
-    "torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
+    "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe strand stranda torv steeg singel "
+    "hof baan torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
     "utca útja körút tér tere ulica ulice náměstí cesta třída"
 )
 # Words before the name of a street. The name after a word of the second list must have a capital, because that word is short

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 import regex
-from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
-from presidio_analyzer.nlp_engine import NlpArtifacts
+from presidio_analyzer import Pattern, PatternRecognizer
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 
 from privacy.detect.findings import Finding
@@ -56,19 +55,6 @@ class RuleRecogniser(PatternRecognizer):
 class DigitRecogniser(RuleRecogniser):
     """Recognises with rules that all need a digit; a text without a digit, as most scrubbed texts are, costs no time."""
 
-    def analyze(
-        self,
-        text: str,
-        entities: list[str],
-        nlp_artifacts: NlpArtifacts | None = None,
-        regex_flags: int | None = None,
-    ) -> list[RecognizerResult]:
-        """Apply the rules to a text that has a digit; find nothing in any other text."""
-        if not DIGIT_GROUP.search(text):
-            return []
-        results: list[RecognizerResult] = super().analyze(text, entities, nlp_artifacts, regex_flags)
-        return results
-
     def find(self, text: str) -> Iterator[Finding]:
-        """Yield what ``analyze`` finds."""
+        """Yield what the rules find in a text that has a digit, and nothing in any other text."""
         return super().find(text) if DIGIT_GROUP.search(text) else iter(())

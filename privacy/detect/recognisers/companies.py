@@ -8,8 +8,6 @@ COMPANY = (
     "sas holdings? technologies partners associates group industries enterprises solutions laboratories "
     "consulting bank insurance"
 )
-
-
 # Legal forms as their countries print them, with points or strokes: Italy, Spain, France, Portugal, Poland, Czechia,
 # Denmark, Norway, the Netherlands, Finland and Germany.
 LEGAL_FORMS = (
@@ -33,7 +31,8 @@ class Company(RuleRecogniser):
         ),
         (
             "legal form",
-            r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of|e|y|et|i|a|und)[ ])?){1,5}" rf"(?:{LEGAL_FORMS})(?!\w)",
+            r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of|e|y|et|i|a|und)[ ])?){1,5}"
+            rf"(?:{LEGAL_FORMS})(?!\w)",
             0.4,
         ),
     )

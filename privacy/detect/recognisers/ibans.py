@@ -24,18 +24,6 @@ CHARACTERS = {"n": r"\d", "a": "[a-z]", "c": r"[a-z\d]"}
 ISIN = regex.compile(r"[A-Z]{2}[A-Z\d]{9}\d")
 
 
-def _prints() -> Iterator[tuple[str, str]]:
-    """Yield each country in the registry (python-stdnum) with an expression for its IBANs, whatever stands between."""
-    for _, code, _, form, _ in numdb.get("iban").prefixes:
-        account = "".join(f"(?:{BREAK}{CHARACTERS[kind]}){{{size}}}" for size, kind in PART.findall(form["bban"]))
-        yield code, rf"(?i)(?<!\w){code}(?:{BREAK}\d){{2}}{account}(?!\w)"
-
-
-PRINTS = {code: regex.compile(expression, FLAGS) for code, expression in _prints()}
-# The code of a country and two check digits. One expression for all countries takes a hundred times as long as this one.
-STARTS = re.compile(rf"(?<!\w)({'|'.join(PRINTS)}){BREAK}\d{BREAK}\d", re.IGNORECASE)
-
-
 class Iban(DigitRecogniser):
     """Recognises an IBAN by its form, so a mistyped one, or one of a country unknown to Presidio, is found too.
 
@@ -52,11 +40,17 @@ class Iban(DigitRecogniser):
         ),
     )
 
+    def __init__(self, supported_language: str) -> None:
+        super().__init__(supported_language)
+        self._forms = {code: regex.compile(form, FLAGS) for code, form in _forms()}
+        # The code of a country and two check digits. One expression for all countries takes a hundred times as long.
+        self._starts = re.compile(rf"(?<!\w)({'|'.join(self._forms)}){BREAK}\d{BREAK}\d", re.IGNORECASE)
+
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the IBANs in the usual print, and then those in any other one."""
         yield from super().find(text)
-        for start in STARTS.finditer(text):
-            match = PRINTS[start[1].upper()].match(text, start.start(), timeout=REGEX_TIMEOUT_SECONDS)
+        for start in self._starts.finditer(text):
+            match = self._forms[start[1].upper()].match(text, start.start(), timeout=REGEX_TIMEOUT_SECONDS)
             if match and self._is_valid(match[0]):
                 yield Finding(self.label, match.start(), match.end(), SCORE)
 
@@ -68,3 +62,10 @@ class Iban(DigitRecogniser):
             return False
         number = "".join(filter(str.isalnum, pattern_text)).upper()
         return int("".join(str(int(character, 36)) for character in number[4:] + number[:4])) % 97 != 1
+
+
+def _forms() -> Iterator[tuple[str, str]]:
+    """Yield each country in the registry (python-stdnum) with an expression for its IBANs in any print."""
+    for _, code, _, form, _ in numdb.get("iban").prefixes:
+        account = "".join(f"(?:{BREAK}{CHARACTERS[kind]}){{{size}}}" for size, kind in PART.findall(form["bban"]))
+        yield code, rf"(?i)(?<!\w){code}(?:{BREAK}\d){{2}}{account}(?!\w)"

@@ -11,8 +11,6 @@ PLATED = (
 INDIAN = (
     "(?:AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TN|TR|TS|UK|UP|WB)"
 )
-
-
 # Codes of currencies (ISO 4217): "EUR 91M" is an amount.
 CURRENCY = "USD|EUR|GBP|CHF|JPY|AUD|CAD|NZD|SEK|NOK|DKK|INR|CNY|ZAR|SGD|HKD|PLN|CZK|HUF|MXN|BRL|ARS|CLP|TRY|ILS|AED"
 # A European standard (EN) that a national body of CEN publishes: "DIN EN 1090".

@@ -1,11 +1,12 @@
 """Recognise identifiers that an authority gives out, by their form and their check digits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from presidio_analyzer import Pattern, PatternRecognizer
 
 from privacy.detect.recognisers.base import DigitRecogniser
+from privacy.detect.rules import Rules
 
 # Marks between the groups of a printed number.
 MARKS = str.maketrans("", "", " .-/")
@@ -32,9 +33,7 @@ def official(label: str, check: Callable[[str], bool], *forms: str) -> type[Digi
             return bool(check(pattern_text))
 
     Official.label = label
-    Official.rules = tuple(
-        (f"form {at}", rf"(?<![\w.,/-])(?:{form})(?![\w/-]|[.,]\d)", 0.6) for at, form in enumerate(forms)
-    )
+    Official.rules = _rules(forms)
     return Official
 
 
@@ -54,16 +53,15 @@ def printed(recogniser: type[PatternRecognizer], *forms: str) -> type[PatternRec
 
         def __init__(self, supported_language: str) -> None:
             super().__init__(supported_language=supported_language)
-            self.patterns: Sequence[Pattern] = [
-                *self.patterns,
-                *(
-                    Pattern(f"printed {at}", rf"(?<![\w.,/-])(?:{form})(?![\w/-]|[.,]\d)", 0.6)
-                    for at, form in enumerate(forms)
-                ),
-            ]
+            self.patterns: Sequence[Pattern] = [*self.patterns, *(Pattern(*rule) for rule in _rules(forms))]
 
         def validate_result(self, pattern_text: str) -> Any:
             """Check the number without its marks."""
             return super().validate_result(pattern_text.translate(MARKS))
 
     return Printed
+
+
+def _rules(forms: Iterable[str]) -> Rules:
+    """Return the rules for forms of a number that is no part of a longer one."""
+    return tuple((f"form {at}", rf"(?<![\w.,/-])(?:{form})(?![\w/-]|[.,]\d)", 0.6) for at, form in enumerate(forms))

@@ -55,28 +55,8 @@ GERMAN = Language(
     ),
     function_words=function_words,
     harmless_words=frozenset(
-        [
-            "ich",
-            "du",
-            "sie",
-            "ihnen",
-            "ihr",
-            "ihre",
-            "ihrem",
-            "ihren",
-            "ihrer",
-            "ihres",
-            "ok",
-            "uhr",
-            "id",
-            "steuer-id",
-            "pin",
-            "tan",
-            "tel",
-            "str",
-            "nr",
-            "az",
-        ]
+        {"ich", "du", "sie", "ihnen", "ihr", "ihre", "ihrem", "ihren", "ihrer", "ihres", "ok", "uhr", "id"}
+        | {"steuer-id", "pin", "tan", "tel", "str", "nr", "az"}
     ),
     always_capital=re.compile(r"(?:ihnen|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag)"),
     words=load_words,

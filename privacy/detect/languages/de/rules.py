@@ -1,16 +1,6 @@
 """Define the detection rules for German; ``privacy.detect.rules`` explains their syntax, and ``forms`` their shape."""
 
-from privacy.detect.languages.forms import (
-    NameWords,
-    dates,
-    ending,
-    handles,
-    people,
-    records,
-    said_numbers,
-    spelt_emails,
-    towns,
-)
+from privacy.detect.languages.forms import dates, ending, handles, people, records, said_numbers, spelt_emails, towns
 from privacy.detect.rules import Rules, any_of, any_titled
 
 TITLE = any_of(
@@ -31,7 +21,7 @@ SAID = r"""(?i:
     |(?:mit[ ])?(?:freundlichen?|herzlichen?|lieben?|besten?|viele|schöne)[ ]gr[üu](?:ß|ss)en?|mfg|lg|vg|liebe[r]?|hallo
     |ich[ ](?:bin|hei(?:ß|ss)e)|hei(?:ß|ss)t|genannt|gesprochen[ ]mit|geb\.|geborene[rn]?
 )"""
-PEOPLE = people(NameWords(TITLE, SAID, NO_NAME, r"(?:mein[ ]name[ ]ist|ich[ ]hei(?:ß|ss)e)"))
+PEOPLE = people(TITLE, SAID, NO_NAME, r"(?:mein[ ]name[ ]ist|ich[ ]hei(?:ß|ss)e)")
 MONTH = any_of(
     "jan(?:uar)?\\b j[äa]nner feb(?:ruar|er)?\\b m[äa]rz mär\\b apr(?:il)?\\b mai jun[io]?\\b jul[iy]?\\b aug(?:ust)?\\b "
     "sept?(?:ember)?\\b okt(?:ober)?\\b nov(?:ember)?\\b dez(?:ember)?\\b"
@@ -100,7 +90,7 @@ STREETS: Rules = (
 
 RULES = {
     "PERSON": PEOPLE,
-    "EMAIL_ADDRESS": spelt_emails("punkt", "ät|klammeraffe"),
+    "EMAIL_ADDRESS": spelt_emails("punkt|dot", "ät|klammeraffe|at"),
     "USERNAME": handles(
         "(?:benutzer|nutzer|login|anmelde|user)[ -]?(?:name|id|kennung)?|login|nick(?:name)?|handle|angemeldet[ ]als",
         "(?:ist|lautet|als)",

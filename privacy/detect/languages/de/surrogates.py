@@ -12,20 +12,7 @@ DATES = DateForms(
     weekdays=("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag"),
     ordinals=("ter", "ten"),
     months=(
-        *(
-            "Januar",
-            "Februar",
-            "März",
-            "April",
-            "Mai",
-            "Juni",
-            "Juli",
-            "August",
-            "September",
-            "Oktober",
-            "November",
-            "Dezember",
-        ),
-        *("Jan.", "Feb.", "Mär.", "Apr.", "Mai", "Jun.", "Jul.", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."),
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember Jan. Feb. Mär. Apr. Mai Jun. "
+        "Jul. Aug. Sept. Okt. Nov. Dez."
     ),
 )

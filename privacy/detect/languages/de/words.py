@@ -14,11 +14,10 @@ PER_COUNT = 50
 NEVER_NAMES_LINE = (
     "januar jänner februar feber märz april mai juni juli august september oktober november dezember montag dienstag "
     "mittwoch donnerstag freitag samstag sonnabend sonntag der die das dem den des ein eine er sie es wir ihr ich du man "
-    "und oder aber an am im in zu zur zum bei von vom mit ohne auf aus für ist war sind herr herrn frau fräulein dame "
-    "tag tage woche monat jahr uhr art ort zeit haus stadt land hand kopf herz euro mark franken nummer seite "
-    "vater mutter sohn tochter bruder schwester kind eltern arzt ärztin patient patientin kunde kundin klient mandant "
-    "gruß essen hof halle regen weiden grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer "
-    "winter herbst frühling"
+    "und oder aber an am im in zu zur zum bei von vom mit ohne auf aus für ist war sind herr herrn frau fräulein dame tag "
+    "tage woche monat jahr uhr art ort zeit haus stadt land hand kopf herz euro mark franken nummer seite vater mutter sohn "
+    "tochter bruder schwester kind eltern arzt ärztin patient patientin kunde kundin klient mandant gruß essen hof halle "
+    "regen weiden grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer winter herbst frühling"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 # Words that begin no name and end no address, in addition to spaCy's stop words.

@@ -51,12 +51,10 @@ PEOPLE: Rules = (
 
 # Offices that are named together with the person who holds them.
 OFFICE = any_titled(
-    "chief deputy vice president chairman chairwoman chair mayor judge justice senator congressman congresswoman "
-    "minister governor "
-    "ambassador secretary director manager head officer inspector detective sergeant lieutenant colonel general "
-    "major constable "
-    "sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam pastor councillor "
-    "ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
+    "chief deputy vice president chairman chairwoman chair mayor judge justice senator congressman congresswoman minister "
+    "governor ambassador secretary director manager head officer inspector detective sergeant lieutenant colonel general "
+    "major constable sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam "
+    "pastor councillor ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
 )
 # What somebody works as: after a verb that only people have as a subject, or between "our" and a time.
 JOB = r"(?:[\p{L}][\p{L}/-]*,?[ ]){0,5}?[\p{L}][\p{L}/-]+"

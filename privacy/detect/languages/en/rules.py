@@ -1,10 +1,11 @@
-"""Define the detection rules for English: those for dates, numbers and accounts here, with those for people and places.
+"""Define the detection rules for English: join the rules for people and places with those for dates, numbers and accounts.
 
 ``privacy.detect.rules`` explains their syntax.
 """
 
 from privacy.detect.languages.en.people import PEOPLE, TITLES
 from privacy.detect.languages.en.places import ADDRESSES, CORNERS, MOVES, PLACES
+from privacy.detect.languages.forms import said_numbers, spelt_emails
 from privacy.detect.rules import Rules, any_of
 
 MONTH = any_of(
@@ -18,9 +19,8 @@ DATES: Rules = (
 )
 # What follows "93M" where it is the age and the sex of a patient, not an amount.
 PATIENT_IS = any_of(
-    "with w/ c/o p/w presents? presenting presented admitted who s/p h/o hx here seen was is has brought found "
-    "referred complains "
-    "complaining smoker known lives living reports denies status"
+    "with w/ c/o p/w presents? presenting presented admitted who s/p h/o hx here seen was is has brought found referred "
+    "complains complaining smoker known lives living reports denies status"
 )
 AGES: Rules = (
     (
@@ -54,9 +54,8 @@ NINOS: Rules = (
     ),
 )
 SERVICES = (
-    "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox "
-    "psn reddit twitch "
-    "wechat viber threads mastodon bluesky facebook fb linkedin slack signal"
+    "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox psn "
+    "reddit twitch wechat viber threads mastodon bluesky facebook fb linkedin slack signal"
 )
 SERVICE = any_of(SERVICES)
 HANDLES: Rules = (
@@ -82,12 +81,6 @@ HANDLES: Rules = (
         r"(?!(?:the|a|an|not|no|in|on|at|and|or|is|was)\b)[\w.@-]{3,40}(?<!\.)",
         0.5,
     ),
-)
-# "dot" and "at" as people spell them to hide an address from programs.
-DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
-AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
-SPELT_EMAILS: Rules = (
-    ("spelt", rf"(?i)(?<!\w)\w++(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
 )
 # A card, by its word or its network.
 CARD = any_of("cards? visa master[ ]?card maestro amex diners discover mc jcb girocard rupay unionpay")
@@ -120,8 +113,7 @@ NUMBERS: Rules = (
     # Nothing but a card or an account is masked, so no word before the digits makes them a value.
     ("masked", r"(?<!\w)(?:[*•.]{2,}|[xX]{2,})[ -]?(?:(?:[*•]{4}|[xX]{4})[ -]?){0,3}\K\d{3,5}\b", 0.6),
 )
-DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
-SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
+DIGITS = "zero oh one two three four five six seven eight nine double triple"
 # Words for what a record belongs to, and the marks between such a word and the record's number.
 REGISTER = any_of(
     "medical health hospital patient chart record file case claim member(?:ship)? policy insurance account acct "
@@ -156,9 +148,9 @@ RULES = {
     "ORGANIZATION": FIRMS,
     "STREET_ADDRESS": CORNERS,
     "JOB_TITLE": TITLES,  # not TITLE, whose tag would be an element of HTML
-    "EMAIL_ADDRESS": SPELT_EMAILS,
+    "EMAIL_ADDRESS": spelt_emails("dot", "at"),
     "USERNAME": HANDLES,
-    "ID_NUMBER": SAID_NUMBERS,
+    "ID_NUMBER": said_numbers(DIGITS),
 }
 DIGIT_RULES = {
     "AGE": AGES,

@@ -5,10 +5,9 @@ counted in Google's books. The stop words are spaCy's (MIT).
 """
 
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from privacy.detect.languages.packages import package_file
 from shared.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,9 +18,8 @@ PER_COUNT = 10_000_000
 # Words that the lists would take for names, although they are never a name by themselves.
 NEVER_NAMES_LINE = (
     "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs "
-    "lol omg btw pls plz thx asap idk imo imho fyi lmao tbh brb gonna wanna gotta dunno dont cant wont didnt "
-    "im ive ill ur ya"
+    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs lol omg "
+    "btw pls plz thx asap idk imo imho fyi lmao tbh brb gonna wanna gotta dunno dont cant wont didnt im ive ill ur ya"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 # Words that begin no name and end no address, in addition to spaCy's stop words.
@@ -62,10 +60,8 @@ def load_words() -> "WordLists":
 
 def _counts() -> dict[str, int]:
     """Return English words with their counts; the list is read as data, without importing its package."""
-    spec = find_spec("symspellpy")
-    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
     try:
-        lines = (folder / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
+        lines = package_file("symspellpy", "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
         return {word: int(count) for word, count in (line.split() for line in lines)}
     except (OSError, ValueError):
         raise ModelError("symspellpy: its English word list is missing; install symspellpy again (pip)") from None

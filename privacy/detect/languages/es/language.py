@@ -12,9 +12,10 @@ from privacy.detect.languages.es.words import function_words, load_words
 def is_social_security(number: str) -> bool:
     """Return whether 12 digits are a Spanish social security number, whose last two digits are the rest modulo 97."""
     digits = "".join(filter(str.isdigit, number))
+    if len(digits) != 12:
+        return False
     # A serial number below ten million counts without its leading zero.
-    body = int(digits[:2] + digits[2:10].removeprefix("0")) if len(digits) == 12 else 0
-    return len(digits) == 12 and body % 97 == int(digits[10:])
+    return int(digits[:2] + digits[2:10].removeprefix("0")) % 97 == int(digits[10:])
 
 
 def national() -> tuple[type, ...]:

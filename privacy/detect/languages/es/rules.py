@@ -1,16 +1,6 @@
 """Define the detection rules for Spanish; ``privacy.detect.rules`` explains their syntax, and ``forms`` their shape."""
 
-from privacy.detect.languages.forms import (
-    NameWords,
-    dates,
-    ending,
-    handles,
-    people,
-    records,
-    said_numbers,
-    spelt_emails,
-    towns,
-)
+from privacy.detect.languages.forms import dates, ending, handles, people, records, said_numbers, spelt_emails, towns
 from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
 
 TITLE = any_of(
@@ -20,8 +10,7 @@ TITLE = any_of(
 )
 NO_NAME = any_titled(
     "el la los las un una y o que cliente clienta doctor doctora director directora presidente presidenta juez jueza "
-    "alcalde yo "
-    "él ella usted ustedes es son fue ha han en de por para con sin su sus mi mis al se no si señor señora"
+    "alcalde yo él ella usted ustedes es son fue ha han en de por para con sin su sus mi mis al se no si señor señora"
 )
 SAID = r"""(?i:
     (?:(?:mi|su|el|tu)[ ])?(?:nombre|apellidos?)(?:[ ](?:completo|y[ ]apellidos|es|de[ ]usuario))?[ ]?[:=]?
@@ -30,7 +19,7 @@ SAID = r"""(?i:
     |(?:titular|beneficiari[oa]|asegurad[oa]|paciente|inquilin[oa]|propietari[oa]|solicitante|contacto|afiliad[oa])[ ]?[:=]?
     |estimad[oa]s?|querid[oa]s?|hola|soy|me[ ]llamo|se[ ]llama|llamad[oa]|nacid[oa]|a[ ]nombre[ ]de|habl(?:é|ado)[ ]con
 )"""
-PEOPLE = people(NameWords(TITLE, SAID, NO_NAME, r"(?:me[ ]llamo|mi[ ]nombre[ ]es)"))
+PEOPLE = people(TITLE, SAID, NO_NAME, r"(?:me[ ]llamo|mi[ ]nombre[ ]es)")
 MONTH = any_of(
     "ene(?:ro)?\\b feb(?:rero)?\\b mar(?:zo)?\\b abr(?:il)?\\b mayo? jun(?:io)?\\b jul(?:io)?\\b ago(?:sto)?\\b "
     "se(?:p(?:t(?:iembre)?)?|tiembre)\\b oct(?:ubre)?\\b nov(?:iembre)?\\b dic(?:iembre)?\\b"
@@ -60,12 +49,10 @@ REGISTER = (
 )
 DIGITS = "cero un[oa]? dos tres cuatro cinco seis siete ocho nueve"
 WAY = any_of(
-    "calle c/ cl\\.? avenida avda\\.? av\\.? paseo p\\.?º pº plaza pza\\.? pl\\.? camino cmno\\.? carretera ctra\\.? "
-    "ronda rda\\.? "
-    "travesía trv\\.? glorieta callejón cuesta rambla vía pasaje pje\\.? urbanización urb\\.? polígono pol\\.? barrio "
-    "calzada "
-    "circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? diagonal "
-    "transversal jirón peatonal diag\\.? privada"
+    "calle c/ cl\\.? avenida avda\\.? av\\.? paseo p\\.?º pº plaza pza\\.? pl\\.? camino cmno\\.? carretera ctra\\.? ronda "
+    "rda\\.? travesía trv\\.? glorieta callejón cuesta rambla vía pasaje pje\\.? urbanización urb\\.? polígono pol\\.? "
+    "barrio calzada circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? "
+    "diagonal transversal jirón peatonal diag\\.? privada"
 )
 LINK = r"(?:(?:de|del|la|el|los|las|al|y|san|santa)[ ])"
 STREETS: Rules = (
@@ -106,7 +93,7 @@ TOWNS: Rules = (
 RULES = {
     "LOCATION": TOWNS,
     "PERSON": PEOPLE,
-    "EMAIL_ADDRESS": spelt_emails("punto", "arroba"),
+    "EMAIL_ADDRESS": spelt_emails("punto|dot", "arroba|at"),
     "USERNAME": handles("(?:nombre[ ]de[ ])?usuari[oa]|login|alias|apodo|identificador|conectad[oa][ ]como", "(?:es|como)"),
     "ID_NUMBER": said_numbers(DIGITS),
 }
@@ -121,11 +108,9 @@ DIGIT_RULES = {
     "STREET_ADDRESS": STREETS,
 }
 UNIT = any_of(
-    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj lpm hz khz mhz gb mb kb por[ ]?ciento euros? eur "
-    "dólares? usd "
-    "mxn pesos? céntimos? horas? h min\\.? minutos? segundos? días? semanas? mes(?:es)? años? veces personas "
-    "pacientes unidades "
-    "piezas páginas grados comprimidos gotas"
+    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj lpm hz khz mhz gb mb kb por[ ]?ciento euros? eur dólares? "
+    "usd mxn pesos? céntimos? horas? h min\\.? minutos? segundos? días? semanas? mes(?:es)? años? veces personas pacientes "
+    "unidades piezas páginas grados comprimidos gotas"
 )
 CALENDAR = r"\d|(?i:lunes|martes|miércoles|jueves|viernes|sábado|domingo)"
 LOGIN = r"(?i)\b(?:usuari[oa]|login|cuenta|perfil|alias|miembro)[ ]['\"]?(?P<word>\p{L}[\w.-]{2,39}\w)"

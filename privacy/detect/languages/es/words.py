@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 PER_COUNT = 800
 NEVER_NAMES_LINE = (
     "enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre noviembre diciembre lunes martes "
-    "miércoles jueves viernes sábado domingo el la los las un una unos unas y o pero que yo tú él ella nosotros "
-    "ustedes mi mis "
-    "su sus tu tus en de del al con sin por para sobre es son fue ha han señor señora señorita don doña doctor doctora hola "
-    "gracias saludos estimado estimada querido querida sí no calle plaza ciudad país día mes año hora mano cabeza "
-    "padre madre "
-    "hermano hermana hijo hija niño niña médico paciente cliente expediente número cuenta"
+    "miércoles jueves viernes sábado domingo el la los las un una unos unas y o pero que yo tú él ella nosotros ustedes mi "
+    "mis su sus tu tus en de del al con sin por para sobre es son fue ha han señor señora señorita don doña doctor doctora "
+    "hola gracias saludos estimado estimada querido querida sí no calle plaza ciudad país día mes año hora mano cabeza "
+    "padre madre hermano hermana hijo hija niño niña médico paciente cliente expediente número cuenta"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 POLITE_WORDS = "hola gracias saludos estimado estimada querido querida favor señor señora sí no ok buenas buenos"

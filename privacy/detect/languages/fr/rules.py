@@ -1,16 +1,6 @@
 """Define the detection rules for French; ``privacy.detect.rules`` explains their syntax, and ``forms`` their shape."""
 
-from privacy.detect.languages.forms import (
-    NameWords,
-    dates,
-    ending,
-    handles,
-    people,
-    records,
-    said_numbers,
-    spelt_emails,
-    towns,
-)
+from privacy.detect.languages.forms import dates, ending, handles, people, records, said_numbers, spelt_emails, towns
 from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
 
 TITLE = any_of(
@@ -30,17 +20,14 @@ SAID = r"""(?i:
     |chère?|bonjour|bonsoir|je[ ]suis|je[ ]m'appelle|s'appelle|nommée?|dénommée?|née?|épouse|au[ ]nom[ ]de|parlé[ ](?:à|avec)
 )"""
 PEOPLE = people(
-    NameWords(
-        TITLE,
-        SAID,
-        NO_NAME,
-        r"(?:je[ ]m'appelle|mon[ ]nom[ ](?:est|c'est)|moi[ ]c'est|(?:salut|bonjour|bonsoir|coucou),?[ ](?:c'est|ici))",
-    )
+    TITLE,
+    SAID,
+    NO_NAME,
+    r"(?:je[ ]m'appelle|mon[ ]nom[ ](?:est|c'est)|moi[ ]c'est|(?:salut|bonjour|bonsoir|coucou),?[ ](?:c'est|ici))",
 )
 MONTH = any_of(
     "janv(?:ier)?\\b f[ée]vr(?:ier)?\\b mars avr(?:il)?\\b mai juin juil(?:let)?\\b ao[ûu]t sept(?:embre)?\\b "
-    "oct(?:obre)?\\b "
-    "nov(?:embre)?\\b d[ée]c(?:embre)?\\b"
+    "oct(?:obre)?\\b nov(?:embre)?\\b d[ée]c(?:embre)?\\b"
 )
 DATES: Rules = (
     *dates(MONTH, "er", ""),
@@ -69,9 +56,8 @@ DIGITS = "z[ée]ro une? deux trois quatre cinq six sept huit neuf"
 # Words before the name of a street or of a place without streets.
 WAY = any_of(
     "rue avenue av\\.? boulevard bd\\.? blvd\\.? place pl\\.? allée allées chemin ch\\.? impasse quai route rte\\.? cours "
-    "passage square ruelle venelle sentier montée côte esplanade faubourg fg\\.? cité clos hameau lotissement "
-    "résidence rés\\.? "
-    "promenade rond-point villa mail parvis traverse voie zone za zi zac drève chaussée"
+    "passage square ruelle venelle sentier montée côte esplanade faubourg fg\\.? cité clos hameau lotissement résidence "
+    "rés\\.? promenade rond-point villa mail parvis traverse voie zone za zi zac drève chaussée"
 )
 LINK = r"(?:(?:du|des|de|d'|la|le|les|l'|aux?|à|en|sur|sous)[ ]?)"
 STREETS: Rules = (
@@ -103,7 +89,7 @@ STREETS: Rules = (
 
 RULES = {
     "PERSON": PEOPLE,
-    "EMAIL_ADDRESS": spelt_emails("point", "arobase|chez"),
+    "EMAIL_ADDRESS": spelt_emails("point|dot", "arobase|chez|at"),
     "USERNAME": handles(
         "nom[ ]d'utilisateur|identifiant|login|pseudo(?:nyme)?|utilisateur|connectée?[ ](?:en[ ]tant[ ]que|sous)",
         "(?:est|c'est|sous)",
@@ -120,10 +106,9 @@ DIGIT_RULES = {
     "STREET_ADDRESS": STREETS,
 }
 UNIT = any_of(
-    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj bpm hz khz mhz go mo ko pour[ ]?cent euros? eur "
-    "dollars? usd "
-    "chf francs? centimes? heures? h min\\.? minutes? secondes? jours? semaines? mois ans? années? fois personnes patients "
-    "unités pièces pages degrés comprimés gouttes"
+    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj bpm hz khz mhz go mo ko pour[ ]?cent euros? eur dollars? "
+    "usd chf francs? centimes? heures? h min\\.? minutes? secondes? jours? semaines? mois ans? années? fois personnes "
+    "patients unités pièces pages degrés comprimés gouttes"
 )
 CALENDAR = r"\d|(?i:lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)"
 LOGIN = r"(?i)\b(?:utilisat(?:eur|rice)|identifiant|login|compte|profil|pseudo|membre)[ ]['\"]?(?P<word>\p{L}[\w.-]{2,39}\w)"

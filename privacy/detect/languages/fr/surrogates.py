@@ -12,20 +12,7 @@ DATES = DateForms(
     weekdays=("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
     ordinals=("er",),
     months=(
-        *(
-            "janvier",
-            "février",
-            "mars",
-            "avril",
-            "mai",
-            "juin",
-            "juillet",
-            "août",
-            "septembre",
-            "octobre",
-            "novembre",
-            "décembre",
-        ),
-        *("janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."),
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre janv. févr. mars avr. mai "
+        "juin juil. août sept. oct. nov. déc."
     ),
 )

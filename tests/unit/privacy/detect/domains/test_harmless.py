@@ -16,7 +16,7 @@ def harmless() -> Harmless:
 def left(harmless: Harmless, text: str, word: str, label: str = "PERSON", score: float = 0.25) -> list[str]:
     """Return what remains of a finding on a word of the text."""
     start = text.index(word)
-    return [text[f.start : f.end] for f in harmless.keep(text, [Finding(label, start, start + len(word), score)])]
+    return [text[f.start : f.end] for f in harmless.filtered(text, [Finding(label, start, start + len(word), score)])]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_date_that_was_guessed_over_two_values_stays(harmless: Harmless) -> No
 def test_a_person_whom_a_title_names_is_no_disease_further_on(harmless: Harmless) -> None:
     text = "Mr Kowalski came back. Kowalski disease was ruled out."
     again = Finding("PERSON", text.rindex("Kowalski"), text.rindex("Kowalski") + 8, 0.26)
-    assert harmless.keep(text, [again]) == ()
-    assert harmless.keep(text, [again], [Finding("PERSON", 3, 11, 0.6)]) == (again,)
+    assert harmless.filtered(text, [again]) == ()
+    assert harmless.filtered(text, [again], [Finding("PERSON", 3, 11, 0.6)]) == (again,)
 
 
 @pytest.fixture(scope="module")
