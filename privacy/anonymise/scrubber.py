@@ -14,7 +14,7 @@ from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
 from privacy.detect.domains.harmless import GUESS, GUESSED
-from privacy.detect.domains.terms import VOCABULARIES, Terms
+from privacy.detect.domains.terms import VOCABULARY_LANGUAGE, Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.job_titles import JobTitles
 from privacy.detect.known_values import find_again, parts_of, values_of
@@ -94,7 +94,7 @@ class LanguageScrubber:
         jobs, titles = text_language.jobs, text_language.titles
         self._jobs = JobTitles(jobs(), self._function_words, titles) if jobs else None
         # The vocabularies are English: a term in them may be a name in another language.
-        domains = section.domain if section.language == VOCABULARIES else []
+        domains = section.domain if section.language == VOCABULARY_LANGUAGE else []
         terms = Terms.of(domains, section.harmless) if domains or section.harmless else None
         first = Analyser(folder, text_language, section.batch_size, self._level, terms)
         second = locate_second(section) if section.second_use == "unite" else None

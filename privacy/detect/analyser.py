@@ -282,7 +282,7 @@ def own_labels(nlp: Pipeline) -> set[str]:
 
 
 def our_type(label: str) -> str:
-    """Return the type of a model's label; a label that is not in ``LABELS`` in capitals and underscores."""
+    """Return our type for a model's label: that of ``LABELS``, or else the label itself in capitals and underscores."""
     return LABELS.get(label.upper()) or re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 
 

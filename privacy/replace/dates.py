@@ -49,8 +49,8 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
             moved = (read + timedelta(days=days)).strftime(form)
         except (ValueError, OverflowError):
             continue
-        # Zeros before a digit stay if the original has one, or is written with the year first and no digit alone (ISO 8601).
-        has_zeros = re.search(r"\b0\d", plain) or (form.startswith("%Y") and not re.search(r"\b\d\b", plain))
+        # Zeros before a digit stay if the original has one, or if it is of ISO 8601: first the year, then two digits each.
+        has_zeros = re.search(r"\b0\d", plain) or (form.startswith("%Y") and not re.search(r"[/-]\d\b", plain))
         moved = _renamed(moved, named)
         return in_case_of(text, moved if has_zeros else re.sub(r"\b0(?=\d\b)", "", moved))
     return None

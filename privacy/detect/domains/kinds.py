@@ -29,7 +29,7 @@ OWNED = frozenset(
     | {"accords", "act", "acts", "amendment", "convention", "conventions", "covenant", "deference", "directive"}
     | {"doctrine", "immunity", "injunction", "plea", "privilege", "protocol", "statute", "treaty", "warning"}
     # finance
-    | {"bands", plain("coefficient"), "curve", "duration", "equation", "ratio", "scheme", "theorem"}
+    | {"bands", plain("coefficient"), "curve", "duration", "equation", "ratio", "scheme"}
 )
 # Kinds that only count after a word on no list of names: "Bakri balloon", but not "the Kowalski balloon".
 LOOSE = frozenset(

@@ -24,7 +24,7 @@ SCALES = frozenset(
     | {"staging", "system", "thickness"}
 )
 # The language of the vocabularies of all domains.
-VOCABULARIES = "en"
+VOCABULARY_LANGUAGE = "en"
 
 
 def plain(word: str) -> str:

@@ -105,6 +105,7 @@ def test_the_offset_of_dates_is_never_zero_and_at_most_half_a_year(number: int) 
     ("text", "days", "moved"),
     [
         ("2021-11-12", 85, "2022-02-05"),
+        ("2021-11-12 9:15", 85, "2022-02-05 09:15"),
         ("2021-3-4", 30, "2021-4-3"),
         ("28/02/2021", 1, "01/03/2021"),
         ("3 March 1984", 30, "2 April 1984"),

@@ -10,7 +10,7 @@ def test_spellings_of_one_term_are_one() -> None:
     assert tokens("Barrett's oesophagus") == tokens("Barrett esophagus")
 
 
-def test_lists_hold_no_word_twice_and_no_hidden_phrase() -> None:
+def test_a_list_of_words_holds_no_phrase_and_a_list_of_phrases_no_word() -> None:
     found: Mapping[str, Terms] = {domain: Terms.of([domain]) for domain in ("medical", "banking", "legal")}
     assert all(" " not in word for terms in found.values() for word in terms.words)
     assert all(" " in phrase for terms in found.values() for phrase in terms.phrases)

@@ -43,29 +43,21 @@ def own() -> dict[str, list[PatternRecognizer]]:
     return {code: [r(supported_language=code) for r in LANGUAGES[code].national()] for code in ("de", "fr", "es")}
 
 
-def covers(recognisers: list[PatternRecognizer], text: str, value: str) -> bool:
-    """Return whether a recogniser of numbers with check digits covers a value whole."""
-    start = text.index(value)
-    found = [r for one in recognisers for r in one.analyze(text, one.supported_entities) if r.score == 1.0]
-    return any(r.start <= start and r.end >= start + len(value) for r in found)
+def covers(recognisers: list[PatternRecognizer], number: str) -> bool:
+    """Return whether a recogniser that checks digits covers a number whole; Presidio gives such findings the score 1."""
+    text = f"- {number} -"
+    ours = [r for one in recognisers if isinstance(one, RuleRecogniser) for r in one.find(text)]
+    presidios = [one for one in recognisers if not isinstance(one, RuleRecogniser)]
+    theirs = [r for one in presidios for r in one.analyze(text, one.supported_entities) if r.score == 1.0]
+    return any(r.start <= 2 and r.end >= 2 + len(number) for r in [*ours, *theirs])
 
 
 @pytest.mark.parametrize(("code", "right", "wrong"), NUMBERS)
 def test_an_official_number_is_found_as_printed_and_not_with_wrong_check_digits(
     code: str, right: str, wrong: str, own: dict[str, list[PatternRecognizer]]
 ) -> None:
-    assert covers(own[code], f"- {right} -", right)
-    assert not covers(own[code], f"- {wrong} -", wrong)
-
-
-@pytest.mark.parametrize(("code", "right", "wrong"), NUMBERS)
-def test_the_anonymiser_itself_checks_the_digits_too(
-    code: str, right: str, wrong: str, own: dict[str, list[PatternRecognizer]]
-) -> None:
-    rules = [one for one in own[code] if isinstance(one, RuleRecogniser)]
-    assert not [f for one in rules for f in one.find(f"- {wrong} -") if f.end - f.start == len(wrong)]
-    by_digits = [f for one in rules for f in one.find(f"- {right} -") if f.end - f.start == len(right)]
-    assert by_digits or not [one for one in rules if covers([one], f"- {right} -", right)]
+    assert covers(own[code], right)
+    assert not covers(own[code], wrong)
 
 
 @pytest.mark.parametrize("wrong", ["36574261890", "15070649C104", "756.9217.0769.84", "295109912611139", "12345678-Z"])

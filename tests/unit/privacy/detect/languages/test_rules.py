@@ -1,7 +1,5 @@
 """The rules and word lists of German, French and Spanish: what they must find, and what they must leave."""
 
-import re
-
 import pytest
 import regex
 
@@ -125,6 +123,4 @@ def test_no_rule_takes_long_over_a_text_that_nearly_matches(code: str) -> None:
     rules = [rule for group in (language.rules, language.digit_rules) for each in group.values() for _, rule, _ in each]
     for text in ("a.a." * 2000, "A " * 4000, "1 " * 4000, "Rue de la " * 1000, "n° de " * 1500):
         for rule in rules:
-            assert regex.search(rf"(?:{rule})(?<!\w)\z\A", text[:50], FLAGS, timeout=1) is None
-            list(regex.finditer(rule, text, FLAGS, timeout=2))
-    assert re.search("^", "")
+            list(regex.finditer(rule, text, FLAGS, timeout=2))  # raises an error after 2 seconds
