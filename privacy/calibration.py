@@ -14,8 +14,8 @@ from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import delta_up, epsilon_up
 
-SMALLEST_NOISE = 1e-2
-LARGEST_NOISE = 4000.0  # a mechanism can draw noise up to 2^13 times its sensitivity
+SMALLEST_NOISE = 1e-2  # a mechanism can draw noise down to 2^-8 times its sensitivity
+LARGEST_NOISE = 4000.0  # and up to 2^13 times
 
 
 def calibrate(

@@ -18,11 +18,11 @@ from scipy import fft
 Floats = npt.NDArray[np.float64]
 
 LARGEST_SPARSE = 1000  # probabilities of a loss that dp-accounting keeps sparse
-ROUNDED = 1e-12  # by which rounding may raise a divergence
+ROUNDED = 1e-12  # the most by which rounding may raise a divergence
 LOST = 1e-15  # probability that a composition may count as an infinite loss; dp-accounting's default
 ORDERS = 20  # of the Chernoff bound, in each direction
 CHUNK = 8192  # probabilities that are added at once
-MARGIN = 1e-9  # by which logarithms of numpy and of math surely do not differ
+MARGIN = 1e-9  # larger than any difference between a logarithm of numpy and one of math
 
 
 def discretised(grid: float, low: int, high: int, deltas: Floats) -> PLDPmf:

@@ -105,6 +105,8 @@ def independent(name: str, rows: Floats) -> Check:
 
     Parameters
     ----------
+    name
+        What the rows are draws of.
     rows : array (n, m)
         Draws that should be independent, over steps, restarts or tensors.
     """
@@ -213,8 +215,3 @@ def _rare(name: str, chance: float, tries: int) -> Check:
 
 def _normal_limit(tries: int) -> float:
     return float(stats.norm.isf(ALPHA / (2 * tries)))
-
-
-def first_failure(checks: Sequence[Check]) -> Check | None:
-    """Return the first check that did not pass; None if all passed."""
-    return next((check for check in checks if not check.passed), None)

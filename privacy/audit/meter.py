@@ -24,7 +24,7 @@ from privacy.secagg.noise_shares import KERNEL
 from shared.errors import PrivacyError
 
 PARTS = 64  # parts into which a long release is cut
-REPEATING = 16  # the fewest numbers of a tensor that the comparison of tensors can use
+FEWEST_COMPARED = 16  # numbers of a tensor whose noise is compared with that of other tensors
 FEWEST_LONG = 4096  # numbers of a release in which repeated noise can be looked for
 
 
@@ -51,9 +51,9 @@ class Reading:
     accountable: bool
 
     @property
-    def passed(self) -> bool:
-        """Return whether all checks passed."""
-        return checks.first_failure(self.checks) is None
+    def failed(self) -> Check | None:
+        """Return the first check that did not pass; None if all passed."""
+        return next((check for check in self.checks if not check.passed), None)
 
     def refuse_failure(self) -> None:
         """Refuse to train if a check failed.
@@ -63,12 +63,11 @@ class Reading:
         PrivacyError
             A check failed; the message names the first.
         """
-        failed = checks.first_failure(self.checks)
-        if failed is not None:
+        if self.failed is not None:
             raise PrivacyError(
-                f"the meter saw {failed.seen:.6g} for '{failed.name}', and the plan allows {failed.allowed}, so its epsilon "
-                "would be wrong and nothing is trained; run hushtune audit mechanism, and compare the installed versions "
-                "with requirements/"
+                f"the meter saw {self.failed.seen:.6g} for '{self.failed.name}', and the plan allows {self.failed.allowed}, "
+                "so its epsilon would be wrong and nothing is trained; run hushtune audit mechanism, and compare the "
+                "installed versions with requirements/"
             )
 
     def epsilon(self, accountant: Accountant | None = None) -> Range | None:
@@ -95,7 +94,7 @@ class Reading:
         accountant = accountant or Accountant()
         seen = self.epsilon()
         return {
-            "passed": self.passed,
+            "passed": self.failed is None,
             "trust": self.plan.trust,
             "claimed": self.plan.epsilon(accountant=accountant),
             "target_delta": self.plan.target_delta,
@@ -149,8 +148,8 @@ def _independence(seen: Trace) -> list[Check]:
     """Return the checks of the noise over steps and restarts, over tensors, and within one long release."""
     found = [checks.independent("noise over steps and restarts", np.concatenate([seen.noise, _starts(seen)]))]
     starts = np.cumsum((0, *seen.sizes[:-1]))
-    wide = [start for start, size in zip(starts, seen.sizes, strict=True) if size >= min(REPEATING, max(seen.sizes))]
-    each = min(size for size in seen.sizes if size >= min(REPEATING, max(seen.sizes)))
+    wide = [start for start, size in zip(starts, seen.sizes, strict=True) if size >= min(FEWEST_COMPARED, max(seen.sizes))]
+    each = min(size for size in seen.sizes if size >= min(FEWEST_COMPARED, max(seen.sizes)))
     tensors = np.stack([seen.noise[:, start : start + each].ravel() for start in wide])
     found.append(checks.independent("noise over tensors", tensors))
     if seen.long.shape[1] >= FEWEST_LONG:

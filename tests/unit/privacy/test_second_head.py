@@ -80,7 +80,7 @@ def test_an_older_copy_of_the_whole_folder_is_refused(opened: Open, second: Path
         Ledger(book.folder, "north").confirm(second)  # and no word helps
 
 
-def test_a_ledger_that_is_gone_as_a_whole_is_not_begun_anew(used: Ledger, opened: Open, second: Path) -> None:
+def test_a_ledger_that_is_gone_as_a_whole_is_not_begun_anew(used: Ledger, opened: Open) -> None:
     shutil.rmtree(used.folder)
     with pytest.raises(LedgerError, match=r"ledger\.jsonl: is missing, but .*head\.json has seen its entry 5; restore"):
         opened()

@@ -248,7 +248,7 @@ def test_a_record_whose_positions_cancel_moves_the_sum_by_at_most_the_clipping_n
     assert float((sums[1] - sums[0]).norm()) <= PLAN.clipping_norm * (1 + 1e-4)  # sums come back in float32
 
 
-def test_equal_records_at_the_clipping_norm_do_not_cross_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_records_at_the_clipping_norm_do_not_cross_it_together() -> None:
     """Rounding moves the norms of all of them by a part in a million; a sharp edge would count all of them otherwise."""
     counts = []
     for scale in (1 - 1e-6, 1 + 1e-6):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import LearnerOf, RecordsOf, Shake
+from record_by_record import trained
 from scipy.stats import kstest
 from silence import silence
 from torch import nn
@@ -43,10 +44,6 @@ def learner(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
     shake(made)
     made.model.train()
     return made
-
-
-def trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def values(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -20,7 +20,6 @@ def marked(text: str, true: dict[str, str], found: dict[str, str]) -> Marked:
     )
 
 
-TRUE = {"Ann Lee": "PERSON", "Rome": "GPE"}
 # Words such as "in" would join what stands on their two sides into one span; "visited" does not.
 EXACT = marked(
     "call Ann Lee who visited Rome", {"Ann Lee": "PERSON", "Rome": "GPE"}, {"Ann Lee": "PERSON", "Rome": "LOCATION"}
