@@ -58,17 +58,7 @@ class Entry:
 
     @classmethod
     def after(cls, head: ChainHead, kind: Kind, body: Mapping[str, Any]) -> "Entry":
-        """Make the entry that follows a chain.
-
-        Parameters
-        ----------
-        head
-            End of the chain.
-        kind
-            What the entry records.
-        body
-            Its fields.
-        """
+        """Make the entry that follows a chain with this end."""
         prev = head.hash or NOWHERE
         return cls(head.entries, kind, body, prev, _hash(head.entries, kind, body, prev))
 
@@ -178,28 +168,14 @@ def refuse_unless_holds(entries: Sequence[Entry], head: ChainHead, path: Path) -
 
 
 def holds(entries: Sequence[Entry], head: ChainHead) -> bool:
-    """Tell whether the chain contains ``head``; every chain contains the head of an empty one.
-
-    Parameters
-    ----------
-    entries
-        Entries of the ledger.
-    head
-        A length and hash that was seen earlier.
-    """
+    """Tell whether the chain contains ``head``; every chain contains the head of an empty one."""
     if head.entries <= 0:
         return head == ChainHead()
     return head.entries <= len(entries) and entries[head.entries - 1].hash == head.hash
 
 
 def head_of(entries: Sequence[Entry]) -> ChainHead:
-    """Return the length and last hash of a chain of entries.
-
-    Parameters
-    ----------
-    entries
-        Entries of the ledger, in order.
-    """
+    """Return the length and last hash of a chain of entries, which are in order."""
     return ChainHead(len(entries), entries[-1].hash) if entries else ChainHead()
 
 

@@ -24,18 +24,7 @@ SEARCH_GRID = 1e-3  # coarser and therefore more pessimistic: a target met on it
 
 
 def check_delta(target_delta: float) -> None:
-    """Refuse a delta that is not above 0 and below 1.
-
-    Parameters
-    ----------
-    target_delta
-        Delta of a guarantee.
-
-    Raises
-    ------
-    PrivacyError
-        It is out of this range.
-    """
+    """Refuse a delta that is not above 0 and below 1."""
     if not 0 < target_delta < 1:
         raise PrivacyError(f"target_delta {target_delta!r}: must be above 0 and below 1")
 

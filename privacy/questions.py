@@ -153,13 +153,7 @@ def kind_of(path: str) -> Kind | None:
 
 
 def of_kind(kind: Kind) -> tuple[str, ...]:
-    """Return all names in ``FIELDS`` of one kind.
-
-    Parameters
-    ----------
-    kind
-        Who decides the fields.
-    """
+    """Return all names in ``FIELDS`` of one kind."""
     return tuple(name for name, own in FIELDS.items() if own == kind)
 
 

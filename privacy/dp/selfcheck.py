@@ -1,4 +1,8 @@
-"""Check before training that per-record gradients equal those of single records, and that the slack covers rounding."""
+"""Check before training that per-record gradients equal those of single records, and that the slack covers rounding.
+
+Each check takes a model with an adapter, a function that computes losses with it (`LossOf`), and the number of records to
+compare. `refuse_inexact_as_trained` and `refuse_rounding` need a function that computes losses exactly as training does.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,22 +24,13 @@ LOOSE = 3.0  # a gradient in 16 bits may be this many times as far from float32 
 LEAST_ROUNDING, MOST_ROUNDING = 0.01, 0.5  # relative; the limit in 16 bits is never below the first or above the second
 SMALL = 0.1  # a gradient below this share of the largest is compared on the scale of that share
 
-LossOf = Callable[[nn.Module, list[int]], torch.Tensor]
+LossOf = Callable[[nn.Module, list[int]], torch.Tensor]  # from a model and n indices to the records' losses, (n,)
 
 
 def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float:
     """Return the largest relative L2 difference between a record's gradient in the batch and its gradient by itself.
 
     The comparison runs in float32, whatever the dtype of the base model, because bfloat16 rounding gives about 1 %.
-
-    Parameters
-    ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,).
-    records
-        Number of records to compare.
 
     Returns
     -------
@@ -54,15 +49,6 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
 
 def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
     """Refuse to train if a record's gradient depends on the other records in its batch.
-
-    Parameters
-    ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,).
-    records
-        Number of records to compare.
 
     Raises
     ------
@@ -85,15 +71,6 @@ def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tupl
 
     `largest_difference` computes in float32, for which some devices have other kernels than for 16 bits. This comparison
     runs the kernels of training, so it is as coarse as rounding in the dtype of training, which is the second number.
-
-    Parameters
-    ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records
-        Number of records to compare.
 
     Returns
     -------
@@ -119,15 +96,6 @@ def limit_as_trained(rounding: float) -> float:
 def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> None:
     """Refuse to train if per-record gradients are wrong with the kernels of training, although they are exact in float32.
 
-    Parameters
-    ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records
-        Number of records to compare.
-
     Raises
     ------
     PrivacyError
@@ -152,11 +120,7 @@ def refuse_unequal_sum(total: torch.Tensor, model: nn.Module, loss_of: LossOf, r
     total
         The clipped sum of the records, computed in float32 without dropout, (d,); further numbers are ignored.
     model
-        Model with an adapter, in the state for which the sum was computed.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,).
-    records
-        Number of records in the sum.
+        The model, in the state for which the sum was computed.
     plan
         Plan of the run, which says how gradients are clipped.
 
@@ -190,16 +154,7 @@ def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
     """Return how far the first record moves the clipped sum of the others by rounding, in C per square root of their number.
 
     Both batches, with and without the first record, run in the dtype of training. Every gradient is scaled to norm 1, as if
-    it were clipped, because that is where rounding matters most.
-
-    Parameters
-    ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records
-        Number of records, 2 or more.
+    it were clipped, because that is where rounding matters most. At least 2 records are needed.
     """
     with _without_dropout(model):
         everyone, others = (_directions(model, loss_of, list(range(first, records))) for first in (0, 1))
@@ -213,12 +168,6 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
 
     Parameters
     ----------
-    model
-        Model with an adapter.
-    loss_of
-        Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records
-        Number of records to compare.
     charged
         The covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`).
 
