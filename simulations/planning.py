@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from privacy.accounting import Accountant
 from privacy.budget import A_RUN_TO_COME
-from privacy.calibration import SMALLEST_NOISE
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.run_plans import plan_for_server, plan_for_site
 from privacy.entries import Entry, read
+from privacy.secagg.colluders import colluder_rows
 from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -115,21 +115,15 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def _colluders(plan: PrivacyPlan, config: RunConfig, accountant: Accountant) -> list[dict[str, Any]] | None:
-    """Return what is left of a shared noise for each number of sites that collude with the server, in the sums that have
-    least left; None where sites share no noise.
-    """
+    """Return epsilon by the number of sites that collude with the server; None where sites share no noise."""
     shared = plan.shared
     if shared is None:
         return None
     from client.preflight import shapes_of  # imports transformers, which takes seconds and other plans do not need
 
-    rows, dimension = [], sum(math.prod(shape) for shape in shapes_of(config).values())
-    for colluders in range(shared.fewest):
-        noise = min(plan.shares(dimension, sites).with_colluders(colluders) for sites in (shared.fewest, shared.sites))
-        events = replace(plan, noise_multiplier=noise).events * plan.rounds if noise >= SMALLEST_NOISE else ()
-        epsilon = accountant.epsilon(events, plan.target_delta) if events else None
-        rows.append({"colluders": colluders, "noise_multiplier": noise, "epsilon": epsilon})
-    return rows
+    dimension = sum(math.prod(shape) for shape in shapes_of(config).values())
+    sums = [plan.shares(dimension, sites) for sites in (shared.fewest, shared.sites)]
+    return colluder_rows(sums, plan.events * plan.rounds, plan.target_delta, accountant, accountant)
 
 
 def _over_all_runs(config: RunConfig, site_id: str, plan: PrivacyPlan, accountant: Accountant) -> dict[str, float]:

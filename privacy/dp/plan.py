@@ -180,8 +180,7 @@ class PrivacyPlan:
                 f"a secure sum of {sites} sites: the plan is for {self.shared.fewest} to {self.shared.sites}; wait for more "
                 "sites"
             )
-        c, batch, slack = self.shared.colluders, self.shared.expected_batch, self.shared.slack
-        return NoiseShares(self.clipping_norm, self.noise_multiplier, dimension, batch, sites, c, slack)
+        return self.shared.shares(self.clipping_norm, self.noise_multiplier, dimension, sites)
 
     @property
     def gradient_noise(self) -> float:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from privacy.dp.rounding import Dtype, rounding_slack
+from privacy.secagg.noise_shares import NoiseShares
 from shared.config.run import RunConfig
 
 
@@ -44,6 +45,11 @@ class SharedNoise:
             expected_batch=rate * sum(sizes),
             slack=rounding_slack(dtype, rate * max(sizes)),
         )
+
+    def shares(self, clipping_norm: float, noise_multiplier: float, dimension: int, sites: int) -> NoiseShares:
+        """Return the noise of a sum of this many sites, each of which adds a vector of ``dimension`` numbers."""
+        batch = self.expected_batch
+        return NoiseShares(clipping_norm, noise_multiplier, dimension, batch, sites, self.colluders, self.slack)
 
 
 def declared_sizes(config: RunConfig) -> list[int]:

@@ -7,11 +7,14 @@ from typing import Any
 from privacy.accounting import Accountant
 from privacy.dp.plan import grids_of
 from privacy.mechanism_event import Purpose
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.risk import AttackRisk, attack_risk
+from privacy.secagg.colluders import colluder_rows
+from privacy.secagg.noise_shares import NoiseShares
+from privacy.secagg.shared_plan import SharedNoise
 from server.report import disclosure, wording
 from server.report.audit import PROVES_NOTHING, audit_rows
 from server.report.card_facts import CardFacts, Charges
-from server.report.colluders import colluder_table, shares_of
 from server.report.signed import KIND, VERSION
 from server.report.trust_words import clipping_words, trust_words
 from server.signing import ALGORITHM
@@ -129,7 +132,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "clipping_norm": config.clipping_norm,
         "grids": _grids(facts),
         "accounting": wording.ACCOUNTING,
-        "colluders": colluder_table(facts),
+        "colluders": _colluders(facts, facts.shared) if facts.shared else None,
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
     }
 
@@ -138,7 +141,31 @@ def _grids(facts: CardFacts) -> dict[Purpose, float]:
     events = [charge.event for site in facts.sites for charge in site.charges]
     if facts.shared is None or not events:
         return grids_of(facts.config.privacy, events)
-    return {"training": shares_of(facts, facts.shared, events[0].noise_multiplier, facts.shared.sites).grid}
+    return {"training": _smallest_and_largest_sum(facts, facts.shared, events[0].noise_multiplier)[0].grid}
+
+
+def _smallest_and_largest_sum(facts: CardFacts, shared: SharedNoise, noise_multiplier: float) -> list[NoiseShares]:
+    bound, dimension = facts.config.privacy.clipping_norm, facts.trainable_parameters
+    return [shared.shares(bound, noise_multiplier, dimension, sites) for sites in (shared.fewest, shared.sites)]
+
+
+def _colluders(facts: CardFacts, shared: SharedNoise) -> dict[str, Any]:
+    """Return epsilon by the number of sites that collude with the server, for the site that was charged most."""
+    worst = max(facts.sites, key=lambda site: sum(charge.event.steps for charge in site.charges))
+    rows: list[dict[str, Any]] = [
+        {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0} for colluders in range(shared.fewest)
+    ]
+    if worst.charges and worst.target_delta is not None:
+        events = [charge.event for charge in worst.charges]
+        sums = _smallest_and_largest_sum(facts, shared, events[0].noise_multiplier)
+        rows = colluder_rows(sums, events, worst.target_delta, facts.accountant, Accountant(SEARCH_GRID))
+    return {
+        "planned": shared.colluders,
+        "smallest_sum": shared.fewest,
+        "largest_sum": shared.sites,
+        "statement": wording.colluder_words(shared.colluders, shared.fewest, shared.sites),
+        "table": rows,
+    }
 
 
 def _sites(facts: CardFacts) -> list[dict[str, Any]]:
