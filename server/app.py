@@ -28,7 +28,7 @@ from shared.ops.event_printer import EventPrinter
 from shared.ops.extras import require_for
 from shared.ops.runlog import RunLog
 
-NAMED = 8  # missing sites that a line of the log names
+NAMED, LONGEST = 8, 120  # missing sites that a line of the log names, and the characters of their names
 
 
 def serve(
@@ -111,8 +111,8 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: Ru
     sites = [site.id for site in config.data.sites]
 
     def tell(missing: Sequence[str]) -> None:
-        here, few = len(sites) - len(missing), "+".join(missing[:NAMED]) + ("+..." if len(missing) > NAMED else "")
-        log.event("waiting", here=here, quorum=config.cohort.quorum, missing=few[:120])
+        named = "+".join(missing[:NAMED]) + ("+..." if len(missing) > NAMED else "")
+        log.event("waiting", here=len(sites) - len(missing), quorum=config.cohort.quorum, missing=named[:LONGEST])
 
     gather(fleet.connected, sites, config.cohort, tell)
     yield from run_rounds(

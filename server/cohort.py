@@ -26,7 +26,7 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
     cohort
         The run's ``[cohort]`` section.
     plan
-        The server's own privacy plan; None if sites add the noise.
+        The server's own privacy plan, or the plan of all sites, if they share one noise; else None.
     """
     shared = plan.shared if plan is not None else None
     if len(connected) < (shared.fewest if shared else cohort.quorum):  # a sum has at least the quorum
@@ -103,7 +103,7 @@ def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: Priva
     cohort
         The run's ``[cohort]`` section.
     plan
-        The server's own privacy plan; None if sites add the noise.
+        The server's own privacy plan, or the plan of all sites, if they share one noise; else None.
     """
     return (connected if plan is not None and plan.trust == "central" else accepted) >= cohort.quorum
 

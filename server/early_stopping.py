@@ -92,19 +92,6 @@ def until_over(
         yield done
 
 
-def published(validation: Evaluator | None, rounds: Sequence[Round]) -> Round:
-    """Return the round whose adapter is published: the best on the validation records, or the last without them.
-
-    Parameters
-    ----------
-    validation
-        The evaluator of the validation records, or None.
-    rounds
-        The rounds of the run.
-    """
-    return best_round(rounds) if validation else rounds[-1]
-
-
 def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) -> dict[str, Any] | None:
     """Return the published round and the reason as plain values; None without validation records.
 

@@ -1,5 +1,6 @@
 """Central evaluation: the model with an adapter, on held-out records that the server may use."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -61,8 +62,9 @@ class Evaluator:
         groups
             The declared group of each record; None for a record without a group.
         """
-        examples, times = learner.task.encode(records), -(-config.training.rounds // config.evaluation.every) + 2
-        prefix = FrozenPrefix.build(learner, examples, times, learner.tokens(config.training))
+        examples = learner.task.encode(records)
+        visits = math.ceil(config.training.rounds / config.evaluation.every) + 2  # and before and after training
+        prefix = FrozenPrefix.build(learner, examples, visits, learner.tokens(config.training))
         return cls(learner, examples, owners, config, prefix, records, groups)
 
     def outcome(self) -> Outcome:
@@ -123,14 +125,14 @@ def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T],
         The share is above 0 but too small for one record.
     """
     order = stream(config.run.seed, "validation").permutation(len(held_out))
-    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
-    chosen = [record for place, record in enumerate(held_out) if place in public]
-    if config.evaluation.validation and not chosen:
+    places = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
+    validation = [record for place, record in enumerate(held_out) if place in places]
+    if config.evaluation.validation and not validation:
         raise ConfigError(
             f"evaluation.validation = {config.evaluation.validation}: of {len(held_out)} held-out records it leaves none to "
             "choose a round on; raise it, or hold out more"
         )
-    return chosen, [record for place, record in enumerate(held_out) if place not in public]
+    return validation, [record for place, record in enumerate(held_out) if place not in places]
 
 
 def choose_examples(total: int, section: EvaluationSection, seed: int) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from server.early_stopping import choice, published
+from server.early_stopping import best_round, choice
 from server.evaluation import Evaluator
 from server.model_assessment import assess, read_answers
 from server.probes import probe
@@ -101,14 +101,14 @@ class Measures:
         return evaluator.metrics(evaluator.outcome())
 
     def published(self, rounds: Sequence[Round]) -> Round:
-        """Return the round whose adapter is published.
+        """Return the round whose adapter is published: the best on the validation records, or the last without them.
 
         Parameters
         ----------
         rounds
             All attempts at rounds so far, the last one committed.
         """
-        return published(self.validation, rounds)
+        return best_round(rounds) if self.validation else rounds[-1]
 
     def facts(
         self,

@@ -158,7 +158,7 @@ def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list
     root.mkdir(parents=True, exist_ok=True)
     replace_file(root / "ca.crt", folder.authority.read_bytes(), PUBLIC)
     address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
-    replace_file(root / "SITE.toml", site_settings(site_id, address).encode(), PUBLIC)  # last, see above
+    replace_file(root / "SITE.toml", site_settings(site_id, address).encode(), PUBLIC)  # last: it marks a complete folder
     return [root / "SITE.toml", root / "ca.crt"]
 
 

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from server.evaluation import Evaluator
 from server.model_assessment import Rival
 from server.report.facts import Baseline
+from shared.adapters.peft import base_only
 from shared.tasks.cached_activations import embed
 from shared.tasks.classification import ClassOutcome
 from shared.tasks.outcome import Outcome
@@ -27,7 +28,7 @@ def public_baselines(test: Evaluator, validation: Evaluator | None) -> list[Base
     Parameters
     ----------
     test
-        The evaluator of the test records, with the untrained model.
+        The evaluator of the test records. An adapter in its model is switched off meanwhile.
     validation
         The evaluator of the validation records; None where there are none, and then only the base model is compared.
     """
@@ -41,7 +42,8 @@ def _rows(test: Evaluator, validation: Evaluator | None) -> Iterator[tuple[str, 
     """Yield name, note and outcome of each baseline of the task."""
     learner = test.learner
     tokens, baselines = learner.tokens(test.config.training), learner.task.baselines
-    untrained = learner.task.untrained(learner, test.examples, tokens)
+    with base_only(learner.model):
+        untrained = learner.task.untrained(learner, test.examples, tokens)
     if untrained is not None:
         yield "nearest label name", "the base model without training and without any record", untrained
     if validation is None:
@@ -52,7 +54,8 @@ def _rows(test: Evaluator, validation: Evaluator | None) -> Iterator[tuple[str, 
         yield trivial.name, only, trivial.outcome
     targets = [int(example.target) for example in validation.examples] if "frozen_probe" in baselines else []
     if len(set(targets)) > 1:
-        known, asked = (embed(learner, each.examples, each.prefix, tokens) for each in (validation, test))
+        with base_only(learner.model):
+            known, asked = (embed(learner, each.examples, each.prefix, tokens) for each in (validation, test))
         yield "logistic regression on public records", only, fitted(known, targets, asked, test)
 
 

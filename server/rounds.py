@@ -213,8 +213,9 @@ def run_rounds(
         metrics = evaluate(adapter) if due else {}
         clock.lap("evaluate")
         faults.point("measured", number)
-        kept = (memory, replies, lost)
-        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, *kept)
+        done = _round(
+            number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory, replies, lost
+        )
         if committed:
             commit(done)
             faults.point("committed", number)

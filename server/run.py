@@ -14,14 +14,12 @@ from server.checkpoint import Checkpoint, Kept
 from server.evaluation import Evaluator, choose_examples, split_validation
 from server.held_out_file import OWNER, HeldOutFile
 from server.history import to_row
-from server.model_assessment import Rival, read_answers
 from server.products import Measures, Stages, write_products
 from server.public_baselines import public_baselines
-from server.report.facts import Baseline, SiteFacts
+from server.report.facts import SiteFacts
 from server.rounds import Round
 from server.state import Beginning, StateFolder
-from server.warm_start import start_baselines, start_of
-from shared.adapters.peft import write_adapter
+from server.warm_start import start_baseline, start_baselines, start_of
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
@@ -30,8 +28,6 @@ from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.wire.chain_head import ChainHead
-
-UNTUNED = "before training"
 
 
 @dataclass(frozen=True)
@@ -71,9 +67,10 @@ class ServerRun:
         records, groups = found.records, found.groups
         learner = load_learner(config)
         measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
-        public, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
+        validation, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
         untuned = _fitting(start_of(config, learner), beginning.forked)
-        return cls(config, folder, beginning, Measures(test, public if config.evaluation.validation else None), untuned)
+        measures = Measures(test, validation if config.evaluation.validation else None)
+        return cls(config, folder, beginning, measures, untuned)
 
     @property
     def start(self) -> AdapterState:
@@ -109,18 +106,15 @@ class ServerRun:
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
         folder, run_id, accountant = self.folder.run, self.beginning.run_id, self.accountant
-        baselines = [self._baseline(), *public_baselines(self.measures.evaluator, self.measures.validation)]
-        baselines += start_baselines(self.measures.evaluator, self.untuned)
+        evaluator, note = self.measures.evaluator, "the adapter that the run started from"
+        baselines = [
+            start_baseline(evaluator, "before training", note, self.untuned),
+            *public_baselines(evaluator, self.measures.validation),
+            *start_baselines(evaluator, self.untuned),
+        ]
         sites = self._site_facts(rounds)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)
         return write_products(facts, folder, self.folder.signing_key, stages, simulated=False)
-
-    def _baseline(self) -> Baseline:
-        """Measure the model with the adapter that the run started from."""
-        evaluator = self.measures.evaluator
-        write_adapter(evaluator.learner.model, self.untuned)
-        rival = Rival(UNTUNED, evaluator.outcome(), read_answers(evaluator))
-        return Baseline(UNTUNED, "the adapter that the run started from", True, evaluator.metrics(rival.outcome), rival)
 
     def _site_facts(self, rounds: Sequence[Round]) -> list[SiteFacts]:
         """Return what sites declared and may have spent."""

@@ -6,7 +6,6 @@ sites add up deltas with their own noise, the next attempt has new keys and the 
 sites answer it only for the list of sites of the attempt before.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from privacy.secagg.protocol import total
 from server.aggregation import Aggregate
-from server.screening import Answer, Rejected
+from server.screening import Answer, Reason, Rejected
 from server.sum_readings import Reading
 from shared.adapters.state import AdapterState
 from shared.errors import HushtuneError, MessageError
@@ -181,17 +180,7 @@ class SumTally:
             detail = f"the sum has norm {norm:.4g} > bound {bound:.4g}; which site is at fault cannot be seen"
             self.rejected += [Rejected(site, "norm", detail) for site in ready]
             return
-        self._mean = unflattened(mean, self._adapter)
+        self._mean = self._adapter.unflattened(mean)
 
-    def _reject(self, site: str, reason: str, detail: str) -> None:
-        self.rejected.append(Rejected(site, reason, detail))  # type: ignore[arg-type]  # a reason of this module
-
-
-def unflattened(vector: npt.NDArray[np.float32], like: AdapterState) -> AdapterState:
-    """Cut a vector into the tensors of an adapter, in the model's order."""
-    arrays, place = {}, 0
-    for name, shape in like.spec:
-        size = math.prod(shape)
-        arrays[name] = vector[place : place + size].reshape(shape)
-        place += size
-    return AdapterState(arrays)
+    def _reject(self, site: str, reason: Reason, detail: str) -> None:
+        self.rejected.append(Rejected(site, reason, detail))

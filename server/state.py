@@ -57,7 +57,11 @@ class StateFolder:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a run starts or resumes: its id, the adapter that it was forked from, and the committed rounds."""
+    """Where a run starts or resumes.
+
+    ``forked`` is the adapter that the run was forked from, and ``committed`` that of the last committed round, if there is
+    one. ``rounds`` are all attempts so far, the last one committed. ``finished`` says that the report is written.
+    """
 
     run_id: str
     forked: AdapterState | None = field(default=None, repr=False)

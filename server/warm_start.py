@@ -110,9 +110,14 @@ def start_baselines(evaluator: Evaluator, start: AdapterState) -> list[Baseline]
         name, note = LABELS, "the head that the run started from: the embeddings of the labels' names, without training"
     else:
         return []
-    model = evaluator.learner.model
-    before = read_adapter(model)
-    write_adapter(model, start)
+    before = read_adapter(evaluator.learner.model)
+    row = start_baseline(evaluator, name, note, start)
+    write_adapter(evaluator.learner.model, before)
+    return [row]
+
+
+def start_baseline(evaluator: Evaluator, name: str, note: str, start: AdapterState) -> Baseline:
+    """Measure the adapter that the run starts from; it stays in the evaluator's model."""
+    write_adapter(evaluator.learner.model, start)
     rival = Rival(name, evaluator.outcome(), read_answers(evaluator))
-    write_adapter(model, before)
-    return [Baseline(name, note, True, evaluator.metrics(rival.outcome), rival)]
+    return Baseline(name, note, True, evaluator.metrics(rival.outcome), rival)

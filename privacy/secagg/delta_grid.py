@@ -81,8 +81,8 @@ class DeltaGrid:
         numpy.ndarray
             (d,) uint32, in the order of the delta's tensors. Mask it before it leaves.
         """
-        flat = np.concatenate([array.reshape(-1) for array in delta.arrays.values()]).astype(np.float64)
-        steps: npt.NDArray[np.int64] = np.rint(flat * (self.weights[site_id] / self.step)).astype(np.int64)
+        scale = self.weights[site_id] / self.step
+        steps: npt.NDArray[np.int64] = np.rint(delta.flattened().astype(np.float64) * scale).astype(np.int64)
         return steps.astype(np.uint32)  # keeps the low 32 bits
 
     def mean(self, total: npt.NDArray[np.uint32], sites: Collection[str]) -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from server.aggregation.method import Collected
+from server.aggregation.method import Aggregate, Collected
 from shared.adapters.state import AdapterState
 
 STEPS = 100  # the largest number of iterations
@@ -21,19 +21,11 @@ class GeometricMedian(Collected):
     because a declared size would let one site outweigh the others.
     """
 
-    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> Aggregate:
         """Combine the deltas; the weights are all the same."""
-        shapes = {name: array.shape for name, array in self.setting.adapter.arrays.items()}
         ordered = sorted(deltas, key=lambda delta: delta.digest())  # so that the order of the replies does not show
-        rows = np.stack(
-            [np.concatenate([delta.arrays[name].ravel() for name in shapes]).astype(np.float64) for delta in ordered]
-        )
-        whole, found, at = _weiszfeld(rows), {}, 0
-        for name, shape in shapes.items():
-            size = int(np.prod(shape))
-            found[name] = whole[at : at + size].reshape(shape).astype(np.float32)
-            at += size
-        return AdapterState(found)
+        middle = _weiszfeld(np.stack([delta.flattened() for delta in ordered]).astype(np.float64))
+        return Aggregate(self.setting.adapter.unflattened(middle.astype(np.float32)))
 
 
 def _weiszfeld(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.aggregation.method import Collected
+from server.aggregation.method import Aggregate, Collected
 from shared.adapters.state import AdapterState
 
 
@@ -16,8 +16,9 @@ class Median(Collected):
     the same, because a declared size would let one site outweigh the others.
     """
 
-    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> Aggregate:
         """Combine the deltas; the weights are all the same."""
         names = self.setting.adapter.arrays
         stacked = {name: np.stack([delta.arrays[name] for delta in deltas]).astype(np.float64) for name in names}
-        return AdapterState({name: np.median(values, axis=0).astype(np.float32) for name, values in stacked.items()})
+        medians = {name: np.median(values, axis=0).astype(np.float32) for name, values in stacked.items()}
+        return Aggregate(AdapterState(medians))

@@ -107,8 +107,8 @@ class Collected(Method):
 
     def result(self) -> Aggregate:
         """Return the aggregate of all deltas."""
-        return Aggregate(self.combine(self._deltas, self._weights))
+        return self.combine(self._deltas, self._weights)
 
     @abstractmethod
-    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
-        """Combine the deltas of a round, with a public weight for each, into one."""
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> Aggregate:
+        """Combine the deltas of a round, with a public weight for each, into the change of the adapter."""

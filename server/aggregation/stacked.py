@@ -26,17 +26,8 @@ class Stacked(Collected):
     and rotated as close as possible to the mean of the sites' A. So the moments of the sites' optimisers still fit.
     """
 
-    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
-        """Combine the deltas of a round into the change of the adapter."""
-        return self._combined(deltas, weights)[0]
-
-    def result(self) -> Aggregate:
-        """Return the change, and the part of the wanted updates that the cut to the rank lost."""
-        change, lost = self._combined(self._deltas, self._weights)
-        return Aggregate(change, lost=lost)
-
-    def _combined(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> tuple[AdapterState, float]:
-        """Return the change, and the L2 norm of what was cut off as a share of the norm of the wanted updates."""
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> Aggregate:
+        """Combine the deltas, and measure the part of the wanted updates that the cut to the rank loses."""
         before, total = self.setting.adapter, math.fsum(weights)
         ordered = sorted(zip(deltas, weights, strict=True), key=lambda each: (each[0].digest(), each[1]))
         shares = [weight / total for _, weight in ordered]
@@ -52,7 +43,7 @@ class Stacked(Collected):
             mean = sum(share * each[name].astype(np.float64) for share, each in zip(shares, after, strict=True))
             found[name] = np.asarray(mean, dtype=np.float32)
         change = AdapterState({name: found[name] for name in before.arrays}).minus(before)
-        return change, math.sqrt(cut / whole) if whole else 0.0
+        return Aggregate(change, lost=math.sqrt(cut / whole) if whole else 0.0)
 
 
 def compacted(factors: Sequence[tuple[Array, Array]], shares: Sequence[float]) -> tuple[Floats, Floats, float, float]:

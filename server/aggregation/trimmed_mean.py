@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.aggregation.method import Collected
+from server.aggregation.method import Aggregate, Collected
 from shared.adapters.state import AdapterState, Array
 from shared.errors import RunError
 
@@ -17,13 +17,14 @@ class TrimmedMean(Collected):
     updates B A. All sites count the same, because a declared size would let one site outweigh the others.
     """
 
-    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> Aggregate:
         """Combine the deltas of at least ``2 trim + 1`` sites; the weights are all the same."""
         trim = self.setting.section.trim
         if len(deltas) <= 2 * trim:
             raise RunError(f"aggregation.trim = {trim}: leaves nothing of {len(deltas)} replies; raise cohort.quorum")
         names = self.setting.adapter.arrays
-        return AdapterState({name: _trimmed([delta.arrays[name] for delta in deltas], trim) for name in names})
+        means = {name: _trimmed([delta.arrays[name] for delta in deltas], trim) for name in names}
+        return Aggregate(AdapterState(means))
 
 
 def _trimmed(values: Sequence[Array], trim: int) -> Array:

@@ -10,6 +10,7 @@ from server.explanation.attribution import TOLERANCE, Explanation, explain
 from server.report.template import environment
 from shared.tasks.adapter_files import load_adapter
 
+TEMPLATE = Path(__file__).with_name("explanation.html.j2")
 LARGEST = 12  # tokens in the table of the largest attributions
 
 
@@ -66,9 +67,6 @@ def render(found: Sequence[Explanation], run: str, model: str) -> str:
     """Render the page; the same explanations give the same bytes."""
     template = environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(texts=[_shown(each) for each in found], run=run, model=model, tolerance=TOLERANCE)
-
-
-TEMPLATE = Path(__file__).with_name("explanation.html.j2")
 
 
 def _shown(found: Explanation) -> dict[str, Any]:

@@ -109,9 +109,8 @@ def _named(shape: Any, tensors: Mapping[str, np.ndarray[Any, Any]]) -> dict[str,
 def _converted(config: RunConfig, learner: Learner, card: Mapping[str, Any], folder: Path) -> None:
     """Run llama.cpp's converter on the merged model."""
     home = os.environ.get("LLAMA_CPP")
-    program = shutil.which(CONVERTER, path=home) or shutil.which(CONVERTER)
-    found = Path(home) / CONVERTER if home and (Path(home) / CONVERTER).is_file() else program and Path(program)
-    if not found:
+    found = str(Path(home) / CONVERTER) if home and (Path(home) / CONVERTER).is_file() else shutil.which(CONVERTER)
+    if found is None:
         raise ModelError(
             f"--to gguf: this needs llama.cpp's {CONVERTER}, which is not found; set LLAMA_CPP to its folder, or "
             "use --to merged and convert that folder elsewhere"
@@ -119,7 +118,7 @@ def _converted(config: RunConfig, learner: Learner, card: Mapping[str, Any], fol
     between = folder / "merged"
     between.mkdir()
     write_merged(config, learner, card, between)
-    command = [sys.executable, str(found), str(between), "--outfile", str(folder / FILE), "--outtype", "f16"]
+    command = [sys.executable, found, str(between), "--outfile", str(folder / FILE), "--outtype", "f16"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  the operator's own program
     shutil.rmtree(between)
     if done.returncode or not (folder / FILE).is_file():

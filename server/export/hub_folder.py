@@ -67,18 +67,17 @@ def page(card: Mapping[str, Any], library: str) -> str:
     card
         The run's privacy card.
     library
-        ``peft`` or ``transformers``.
+        What loads the folder: ``peft``, ``transformers`` or ``gguf``.
     """
     text = model_page(card)
     head, body = text.removeprefix("---\n").split("\n---\n", 1)
-    results = (
-        ModelCardData(model_name=str(card["run"]["name"]), eval_results=_results(card)).to_yaml() if _results(card) else ""
-    )
+    results = _results(card)
+    metadata = ModelCardData(model_name=str(card["run"]["name"]), eval_results=results).to_yaml() if results else ""
     lines = [line for line in head.splitlines() if not line.startswith("library_name:")]
     loading = body.index("## Loading") if "## Loading" in body else len(body)
     after = body.find("\n## ", loading + 1)
     rest = body[after:] if after > 0 else "\n"
-    top = "\n".join([*lines, f"library_name: {library}", results.strip()]).strip()
+    top = "\n".join([*lines, f"library_name: {library}", metadata.strip()]).strip()
     return f"---\n{top}\n---\n{body[:loading]}{LOADED[library]}{rest}"
 
 

@@ -25,8 +25,8 @@ from typing import Any
 HANDSHAKE = 5.0  # seconds in which TLS must be agreed on
 FIRST = 10.0  # seconds in which a connection must be vouched for
 IDLE = 70.0  # seconds that a vouched connection may be without a request
-UNVOUCHED, UNVOUCHED_EACH = 256, 64  # connections that nobody vouches for: in all, and of one address; and in addition
-OF_A_SITE = 2  # further connections for each admitted site, which opens two at once
+UNVOUCHED, UNVOUCHED_EACH = 256, 64  # connections that nobody vouches for: in all, and of one address
+OF_A_SITE = 2  # by which both limits grow with each admitted site, because a site opens two connections at once
 OF_A_KEY = 16  # vouched connections of one key; a site has at most 6
 SWEEP = 1.0  # seconds between looks at the clock
 PAUSE = 0.5  # seconds without new connections when the system has no file left for one

@@ -1,8 +1,8 @@
 """Hold a site's request for messages until there is a message, so that an order leaves without waiting for the next request.
 
-Flower answers a request for messages at once, so a site has to ask again and again, and each order waits for the next
-request. Here an empty answer is held back. When a message comes, the same request goes to Flower once more. Only a request
-that Flower has authenticated is ever held, and at most one for each key.
+The Fleet API answers a request for messages at once, so a site has to ask again and again, and each order waits for the next
+request. Here an empty answer is held back. When a message comes, the same request goes to the Fleet API once more. Only a
+request that the Fleet API has accepted is ever held, and at most one for each key.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class _Held:
 
 @dataclass
 class _Answer:
-    """An answer of Flower that is held back."""
+    """An answer of the Fleet API that is held back."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -47,12 +47,12 @@ class _Answer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether Flower authenticated the request and had no message: an empty protobuf message has no bytes."""
+        """Whether the Fleet API accepted the request and had no message: an empty protobuf message has no bytes."""
         return self.status == 200 and not any(event.get("body") for event in self.events)
 
 
 class Holder:
-    """Forwards requests to Flower, and holds requests for messages. Any thread may call ``call`` and ``close``."""
+    """Forwards requests to the Fleet API, and holds requests for messages. Any thread may call ``call`` and ``close``."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -62,7 +62,7 @@ class Holder:
         self._closed = False
 
     def call(self, key: bytes) -> None:
-        """Let the held request of a key ask Flower again, because there is a message for the site."""
+        """Forward the held request of a key again, because there is a message for the site."""
         with self._lock:
             self._calls[key] = self._calls.get(key, 0) + 1
             self._end(key)
@@ -75,7 +75,7 @@ class Holder:
                 self._end(key)
 
     async def forward(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a request of an admitted key to Flower, and send its answer."""
+        """Forward a request of an admitted key, and send the answer."""
         if scope["path"] == PULL:
             await self._pull(key, scope, receive, send)
             return
@@ -105,13 +105,13 @@ class Holder:
             await send(event)
 
     async def _ask(self, scope: Scope, body: bytes) -> _Answer:
-        """Return Flower's answer; each time Flower gets a fresh copy of the request, because it adds to it."""
-        answer, parts = _Answer(), [{"type": "http.request", "body": body, "more_body": False}]
+        """Return the answer to a request with this body."""
+        answer = _Answer()
 
         async def receive() -> dict[str, Any]:
-            return parts.pop() if parts else await asyncio.Future()
+            return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app({**scope, "state": dict(scope.get("state", {}))}, receive, answer.keep)
+        await self._app(scope, receive, answer.keep)
         return answer
 
     async def _hold(self, key: bytes, calls: int, receive: Receive) -> bool | None:

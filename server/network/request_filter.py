@@ -30,17 +30,18 @@ class RequestFilter:
     ----------
     app
         The application behind the filter.
-    vouch
-        Called with the address of a connection when the signature of a request on it was right.
     clock
         Returns the Unix time in seconds.
+
+    Attributes
+    ----------
+    vouch
+        Called with the address of a connection and the key when the signature of a request on it was right.
     """
 
-    def __init__(
-        self, app: Any, vouch: Callable[[Any, bytes], None] = lambda *_: None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, app: Any, clock: Callable[[], float] = time.time) -> None:
         self.holder = Holder(app)
-        self.vouch = vouch
+        self.vouch: Callable[[Any, bytes], None] = lambda *_: None
         self._clock = clock
         self._sites: Mapping[bytes, tuple[str, ec.EllipticCurvePublicKey]] = {}
         self._replays = Replays()

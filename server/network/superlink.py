@@ -167,7 +167,7 @@ class Link:
         self._heart.start()
 
     def push(self, node_id: int, record: RecordDict, lifetime: float, kind: str = MessageType.TRAIN) -> tuple[str, int]:
-        """Send a training message to a node.
+        """Send a message to a node.
 
         Parameters
         ----------

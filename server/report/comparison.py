@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.report.figures import change, count, duration, energy, epsilon, measured, p_value, size, span, value
+from server.report.figures import change, count, epsilon, p_value
+from server.report.template import environment
 from shared.metrics.registry import measure
 
 METHODS = {
@@ -29,18 +29,9 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
     path
         The file to write.
     """
-    environment = Environment(
-        loader=PackageLoader("server.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = (change, measured, value, span, count, size, duration, energy, name_of)
-    environment.filters.update({each.__name__: each for each in filters})
-    environment.filters["label"] = lambda name: measure(name).label
-    page = environment.get_template("comparison.html.j2")
-    path.write_text(page.render(d=document, chart=_chart(document["rows"]), lead=lead(document)), encoding="utf-8")
+    page = environment().get_template("comparison.html.j2")
+    shown = page.render(d=document, chart=_chart(document["rows"]), lead=lead(document), name_of=name_of)
+    path.write_text(shown, encoding="utf-8")
 
 
 def name_of(row: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
@@ -179,7 +180,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "enabled": section.enabled,
         "trust": section.trust,
         "unit": section.unit,
-        "relation": f"add or remove one {section.unit}",
+        "relation": wording.RELATION.format(unit=section.unit),
         "mechanism": words.mechanism if plans else None,
         "sampling": words.sampling if plans else None,
         "clipping": section.clipping if plans else None,
@@ -218,11 +219,10 @@ def _anonymisation(sites: Sequence[SiteFacts]) -> dict[str, Any]:
     }
 
 
-def _summed(parts: Any) -> dict[str, int]:
-    total: dict[str, int] = {}
+def _summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
     for part in parts:
-        for name, count in part.items():
-            total[name] = total.get(name, 0) + count
+        total.update(part)
     return dict(sorted(total.items()))
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from shared.metrics.registry import measure
 from shared.ops.numbers import UNKNOWN, delta_up, epsilon_up
 
-NONE = UNKNOWN
 SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -72,7 +71,7 @@ def share(amount: float | None) -> str:
         0 to 1; None or NaN is shown as unknown.
     """
     if amount is None or math.isnan(amount):
-        return NONE
+        return UNKNOWN
     if 0.9995 <= amount < 1:
         return "> 99.9 %"
     return "< 0.1 %" if 0 < amount < 0.0005 else f"{100 * amount:.1f} %"
@@ -92,7 +91,7 @@ def number(amount: float | None) -> str:
         None or NaN is shown as unknown.
     """
     if amount is None or math.isnan(amount):
-        return NONE
+        return UNKNOWN
     if math.isinf(amount):
         return "∞" if amount > 0 else "-∞"
     size_of = abs(amount)
@@ -109,7 +108,7 @@ def count(amount: int | None) -> str:
     amount
         None is shown as unknown.
     """
-    return NONE if amount is None else f"{amount:,}"
+    return UNKNOWN if amount is None else f"{amount:,}"
 
 
 def size(amount: float | None) -> str:
@@ -121,7 +120,7 @@ def size(amount: float | None) -> str:
         Bytes; None is shown as unknown.
     """
     if amount is None:
-        return NONE
+        return UNKNOWN
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 999.5:
             return f"{amount:.{0 if unit == 'B' or amount >= 99.95 else 1 if amount >= 9.995 else 2}f} {unit}"
@@ -138,7 +137,7 @@ def energy(kwh: float | None) -> str:
         Kilowatt hours; None is shown as unknown.
     """
     if kwh is None:
-        return NONE
+        return UNKNOWN
     return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
 
 
@@ -151,7 +150,7 @@ def duration(seconds: float | None) -> str:
         None or a value that is not finite is shown as unknown.
     """
     if seconds is None or not math.isfinite(seconds):
-        return NONE
+        return UNKNOWN
     if seconds < 59.5:
         return f"{seconds:.{2 if seconds < 0.995 else 1 if seconds < 9.95 else 0}f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -10,6 +10,7 @@ from server.report.document import versions
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import SignedCard
+from server.report.wording import RELATION
 from server.signing import SigningKey
 from shared.models.catalogue import CATALOGUE
 from shared.models.wheels import sha256_file
@@ -18,7 +19,6 @@ from shared.wire.chain_head import ChainHead
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
 KEY_FILE = "signing_key.pem"  # a simulation's key, in the run's folder; a server keeps its key in its state folder
-RELATION = "add or remove one {}"
 
 
 def publish(facts: CardFacts, folder: Path, key: SigningKey) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         config=run.config,
         trust=plan.trust if plan else None,
         unit=unit,
-        relation=RELATION.format(unit),
+        relation=RELATION.format(unit=unit),
         model=BaseModel(files.name, files.reference, run.model.kind, files.sha256, entry.licence if entry else None),
         adapter_digest=str(run.adapter["digest"]),
         files=adapter,

@@ -3,6 +3,7 @@
 from server.report.figures import epsilon, share_at_most, target_delta
 from server.report.trust_words import trust_words
 
+RELATION = "add or remove one {unit}"
 WITHOUT_PRIVACY = (
     "This run had no differential privacy. The adapter may reveal individual training records, and records may be "
     "reconstructed from the messages of a site. Do not publish the adapter unless the data are public."
@@ -25,6 +26,10 @@ MECHANISM_HAZARDS = (
     "cover this, by a bound that was measured and given a margin but is not proved. Before training, each site checks its "
     "own records against this bound.",
     "Timing is not hidden: a step with more sampled records takes longer.",
+)
+METERED = (
+    "Before a site trains, it meters its own engine on synthetic gradients: the noise, the bound and the sampling that run. "
+    "If they are not those of the plan, the site refuses to train. No record is read for this."
 )
 UTILITY = (
     "Intervals cover the random choice of held-out records, not the randomness of training: another run gives different "
@@ -94,12 +99,6 @@ def colluder_words(planned: int, fewest: int, most: int) -> str:
         "colluding sites in a sum, with the number of sites for which epsilon is largest; 'none' means that no "
         "epsilon is left."
     )
-
-
-METERED = (
-    "Before a site trains, it meters its own engine on synthetic gradients: the noise, the bound and the sampling that run. "
-    "If they are not those of the plan, the site refuses to train. No record is read for this."
-)
 
 
 def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:

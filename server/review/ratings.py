@@ -49,22 +49,25 @@ class Ratings:
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         found: dict[str, str] = {}
         for number, line in enumerate(lines, start=1):
-            rating = _rating(line)
-            if rating is None and not (number == len(lines) and not line.endswith("\n")):
+            rating = read_rating(line)
+            if rating is not None:
+                item, choice = rating
+                found[item] = choice
+            elif number < len(lines) or line.endswith("\n"):
                 raise RunError(
                     f"{self.path}, line {number}: not a rating; restore the file from a backup, or remove it from the folder"
                 )
-            found |= rating or {}
         return found
 
 
-def _rating(line: str) -> dict[str, str] | None:
+def read_rating(line: str | bytes) -> tuple[str, str] | None:
+    """Return item and choice of a rating in JSON; None if it is malformed."""
     try:
         row = json.loads(line)
         item, choice = row["item"], row["choice"]
     except (ValueError, KeyError, TypeError):
         return None
-    return {item: choice} if isinstance(item, str) and choice in CHOICES else None
+    return (item, choice) if isinstance(item, str) and choice in CHOICES else None
 
 
 def read_all(folder: Path, items: list[Item]) -> Mapping[str, Mapping[str, str]]:

@@ -1,7 +1,6 @@
 """Serve the page on which one rater compares answers; only this machine can open it, and it loads nothing from elsewhere."""
 
 import hmac
-import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from threading import Lock
@@ -14,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from server.network.loopback import LOOPBACK, LoopbackServer, page_policy
-from server.review.ratings import CHOICES, Ratings
+from server.review.ratings import Ratings, read_rating
 from server.review.sheet import Item
 
 LONGEST = 1000  # bytes of a rating
@@ -43,15 +42,11 @@ class RatingSession:
 
     def rate(self, body: bytes) -> bool:
         """Store a rating; return False if the body is not a valid one."""
-        try:
-            row = json.loads(body)
-            item, choice = row["item"], row["choice"]
-        except (ValueError, KeyError, TypeError):
-            return False
-        if choice not in CHOICES or not isinstance(item, str) or item not in {each.id for each in self.items}:
+        rating = read_rating(body)
+        if rating is None or rating[0] not in {item.id for item in self.items}:
             return False
         with self.writing:
-            self.ratings.add(item, choice)
+            self.ratings.add(*rating)
         return True
 
 

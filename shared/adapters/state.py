@@ -76,6 +76,16 @@ class AdapterState:
         """
         return self._with(before, lambda mine, other: mine - other)
 
+    def flattened(self) -> Array:
+        """Return all numbers as one vector (d,), in the order of the tensors."""
+        return np.concatenate([array.ravel() for array in self.arrays.values()])
+
+    def unflattened(self, vector: Array) -> "AdapterState":
+        """Return the state with the names and shapes of this one whose numbers are those of a vector (d,)."""
+        ends = np.cumsum([array.size for array in self.arrays.values()])
+        parts = zip(self.arrays.items(), np.split(vector, ends[:-1]), strict=True)
+        return AdapterState({name: part.reshape(array.shape) for (name, array), part in parts})
+
     def _with(self, other: "AdapterState", operation: Callable[[Array, Array], Array]) -> "AdapterState":
         if self.spec != other.spec:
             raise ModelError("two adapter states of different spec cannot be combined; build both from one run config")

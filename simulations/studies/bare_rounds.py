@@ -16,7 +16,6 @@ from privacy.secagg.protocol import total
 from server.aggregation import Memory, Setting, begin
 from server.aggregation.gradient_step import gradient_step
 from server.evaluation import Evaluator
-from server.secure_round import unflattened
 from server.warm_start import start_of
 from shared.adapters.peft import write_adapter
 from shared.adapters.ranks import cut
@@ -112,7 +111,7 @@ class BareFederation:
                 weights = label_weights(site.data, config, private=True)
                 sums = clipped_sum(self.learner, site.data, adapter, config, plan, number, weights, site.prefix)
                 vectors.append(shares.noised(shares.on_grid(sums)))
-            mean = unflattened(shares.mean_gradient(total(vectors), divisor), adapter)
+            mean = adapter.unflattened(shares.mean_gradient(total(vectors), divisor))
             noise = shares.grid * shares.total_std / divisor
             step = gradient_step(config, number, adapter, mean, noise, memory)
             adapter, memory = adapter.add(step.change), step.memory

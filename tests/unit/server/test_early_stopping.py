@@ -8,8 +8,9 @@ from fixture_types import ConfigOf, LearnerOf, RecordsOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.early_stopping import best_round, choice, is_over, published, until_over
+from server.early_stopping import best_round, choice, is_over, until_over
 from server.evaluation import Evaluator
+from server.products import Measures
 from server.report.html import render
 from server.rounds import Round
 from shared.adapters.peft import read_adapter
@@ -122,8 +123,8 @@ def test_on_a_run_that_overfits_the_best_round_is_published_and_the_warning_show
             break
     assert best_round(rounds).number <= 2
     assert rounds[-1].number < 6
-    assert published(validation, rounds) is best_round(rounds)
-    assert published(None, rounds) is rounds[-1]
+    assert Measures(validation, validation).published(rounds) is best_round(rounds)
+    assert Measures(validation, None).published(rounds) is rounds[-1]
     assert choice(None, rounds, 6) is None
     found = choice(validation, rounds, 6)
     assert found

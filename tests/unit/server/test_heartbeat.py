@@ -39,7 +39,7 @@ class Fleet:
 
 
 class Health:
-    """Probes that nobody asks."""
+    """Health checks that nobody makes."""
 
     def show(self, listening: bool, quorum: bool) -> None:
         pass

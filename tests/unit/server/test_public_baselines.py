@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from server.evaluation import Evaluator
 from server.public_baselines import public_baselines
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.tasks.base import Learner
@@ -40,6 +43,18 @@ def test_public_records_give_a_trivial_rule_and_a_fitted_head_and_no_site_pays_f
     assert found[1].metrics["accuracy"].value == 0.5
     assert found[2].metrics["accuracy"].value > 0.9  # fitted on the very records that it is asked about
     assert "12 public validation records" in found[2].note
+
+
+def test_they_are_of_the_base_model_also_where_a_run_starts_from_a_trained_adapter(
+    evaluator_of: Callable[..., Evaluator],
+) -> None:
+    test, public = evaluator_of(["no", "yes"]), evaluator_of(["no", "yes"])
+    untrained, model, draws = public_baselines(test, public), test.learner.model, np.random.default_rng(0)
+    arrays = read_adapter(model).arrays.items()
+    trained = AdapterState({name: draws.normal(size=array.shape).astype(np.float32) for name, array in arrays})
+    write_adapter(model, trained)
+    assert public_baselines(test, public) == untrained
+    assert read_adapter(model).digest() == trained.digest()
 
 
 def test_public_records_of_one_label_fit_no_head(evaluator_of: Callable[..., Evaluator]) -> None:

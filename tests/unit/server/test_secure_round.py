@@ -222,9 +222,7 @@ def test_of_ten_sites_up_to_three_may_drop_out_in_either_phase_and_each_attempt_
     assert [each.committed for each in done] == [False] * (1 if lost else 0) + [True]
     assert set(done[-1].accepted) == set(names) - gone
     assert len(done[-1].accepted) == 10 - lost
-    for (
-        site
-    ) in names:  # a site that answered has charged each attempt that it answered, and the server counts at least as many
+    for site in names:  # a site has charged each attempt that it answered, and the server counts at least as many
         assert sum(site in each for each in asked) >= (fleet.entries[site] - 1) / 2
         assert site in gone or sum(site in each for each in asked) == (fleet.entries[site] - 1) / 2
 

@@ -20,8 +20,6 @@ class Flower:
         self.messages, self.asked, self.status = list[bytes](), list[tuple[str, bytes]](), status
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        assert "answered" not in scope["state"]
-        scope["state"]["answered"] = True
         self.asked.append((scope["path"], (await receive())["body"]))
         message = self.messages.pop(0) if self.messages and scope["path"] == PULL else b""
         await send({"type": "http.response.start", "status": self.status, "headers": []})
@@ -34,7 +32,7 @@ class Request:
     def __init__(self, holder: Holder, path: str = PULL, body: bytes = b"who") -> None:
         self.gone, self.events = asyncio.Event(), list[dict[str, Any]]()
         self._parts = [{"type": "http.request", "body": body}]
-        scope = {"type": "http", "path": path, "state": {}}
+        scope = {"type": "http", "path": path}
         self.task = asyncio.ensure_future(holder.forward(KEY, scope, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:

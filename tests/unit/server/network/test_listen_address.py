@@ -38,17 +38,17 @@ def test_tls_is_needed_unless_waived(tmp_path: Path) -> None:
     assert Listening("127.0.0.1:0", "", False).tls(folder) == (folder.certificate, folder.key)
 
 
-def test_probes_are_told_what_is_so() -> None:
+def test_health_checks_are_told_what_is_so() -> None:
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
     from grpc_health.v1.health_pb2_grpc import HealthStub
 
     with Health("127.0.0.1:0") as health, grpc.insecure_channel(f"127.0.0.1:{health.port}") as channel:
-        probe = HealthStub(channel).Check
+        check = HealthStub(channel).Check
 
         def told() -> list[bool]:
             services = ("", ROUNDS)
-            answers = [probe(HealthCheckRequest(service=service), timeout=5).status for service in services]
+            answers = [check(HealthCheckRequest(service=service), timeout=5).status for service in services]
             return [answer == HealthCheckResponse.SERVING for answer in answers]
 
         assert told() == [False, False]
@@ -60,6 +60,6 @@ def test_probes_are_told_what_is_so() -> None:
         assert told() == [False, False]
 
 
-def test_an_address_for_probes_that_cannot_be_opened_is_told() -> None:
+def test_an_address_for_health_checks_that_cannot_be_opened_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RunError, match="--health"):
         Health(f"127.0.0.1:{taken.getsockname()[1]}")

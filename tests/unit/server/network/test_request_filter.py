@@ -35,7 +35,8 @@ class Gate:
 
     def __init__(self) -> None:
         self.behind, self.read, self.vouched = Behind(), 0, list[bytes]()
-        self.filter = RequestFilter(self.behind, lambda peer, key: self.vouched.append(key))
+        self.filter = RequestFilter(self.behind)
+        self.filter.vouch = lambda peer, key: self.vouched.append(key)
         self.filter.admit(SITES)
 
     async def knock(self, path: str, headers: Headers, body: bytes = b"who", method: str = "POST", parts: int = 1) -> int:

@@ -48,8 +48,9 @@ def test_the_superlink_takes_the_settings_that_we_give() -> None:
         ("start_session", {"run_id"}),
         ("store_message_and_object_tree", {"message", "object_tree", "session_id"}),
         ("store_object", {"run_id", "session_id", "object_id"}),
-        ("get_object", {"run_id", "object_id"}),
-        ("get_message_res", {"message_ids", "run_id"}),
+        ("get_node_id_by_public_key", {"public_key"}),
+        ("activate_node", {"node_id", "heartbeat_interval"}),
+        ("deactivate_node", {"node_id"}),
         ("delete_messages", {"message_ins_ids"}),
     ],
 )

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.report.figures import NONE, count, day, duration, epsilon, measured, number, setting, share, size, target_delta
+from server.report.figures import count, day, duration, epsilon, measured, number, setting, share, size, target_delta
 from shared.metrics.registry import measure
+from shared.ops.numbers import UNKNOWN
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}", "0123456789-")
 
@@ -36,9 +37,9 @@ def test_almost_all_is_not_all_and_almost_none_is_not_none(amount: float) -> Non
 
 def test_what_is_not_known_is_a_dash() -> None:
     for show in (share, number, count, size, duration, epsilon, target_delta):
-        assert show(None) == NONE
-    assert measured(None, "accuracy") == NONE
-    assert share(math.nan) == number(math.nan) == epsilon(math.nan) == NONE
+        assert show(None) == UNKNOWN
+    assert measured(None, "accuracy") == UNKNOWN
+    assert share(math.nan) == number(math.nan) == epsilon(math.nan) == UNKNOWN
     assert (epsilon(math.inf), number(math.inf)) == ("unbounded", "∞")
 
 

@@ -1,7 +1,7 @@
 """The summary to print: whole sentences of the signed card, nothing that the report does not have, and one page of paper."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from server.report.card import privacy_card
 from server.report.card_facts import CardFacts
 from server.report.figures import epsilon
 from server.report.html import summary
-from shared.config.run import RunConfig
 
 MOST = 8_200  # characters that fit on one page of A4 in the print style; `weasyprint summary.html page.pdf` shows it
 
@@ -82,7 +81,7 @@ def test_a_run_that_loses_to_a_baseline_is_amber_and_names_it() -> None:
     assert "worse than public records" in text(page)
 
 
-def test_texts_are_escaped(config_of: Callable[..., RunConfig]) -> None:
+def test_texts_are_escaped() -> None:
     assert "<b>x" not in summary({"run": "<b>x", "task": "<b>x", "model": {"name": "<b>x"}})
 
 
