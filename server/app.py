@@ -126,6 +126,6 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: Ru
         plan,
         run.beginning.last,
         heads=Heads(run.folder.heads, fleet.key_of),
-        asks=run.attempts.asks,
+        before_asking=run.attempts.add,
         bound=run.attempts.last(run.beginning.first) if config.aggregation.secure_sums else (),
     )

@@ -26,7 +26,7 @@ class Attempts:
         self._path = path
         self._asked = _read(path)
 
-    def asks(self, round_number: int, sites: Sequence[str]) -> None:
+    def add(self, round_number: int, sites: Sequence[str]) -> None:
         """Write down that these sites are about to be asked for their vectors or deltas.
 
         Raises

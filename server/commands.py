@@ -178,12 +178,12 @@ def serve_review(
     from contextlib import suppress
 
     from server.review.ratings import Ratings
-    from server.review.serve import RatingSession, Server
+    from server.review.serve import RatingServer, RatingSession
     from server.review.sheet import read_sheet
 
     session = RatingSession(read_sheet(folder), Ratings(folder, rater))
     session.ratings.read()
-    with Server(session, port) as server, suppress(KeyboardInterrupt):
+    with RatingServer(session, port) as server, suppress(KeyboardInterrupt):
         typer.echo(f"{len(session.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
         server.wait()
 

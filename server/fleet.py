@@ -96,24 +96,24 @@ class GridFleet:
             pending[site] = Pending(message_id, since, size)
 
         try:
-            self._each(list(orders), send)
+            self._send_all(list(orders), send)
             faults.point("asked", next(iter(orders.values())).round)
             while pending and time.monotonic() < end:
                 self.waiting = tuple(sorted(pending))
                 try:
                     yield from self._look(sent, pending)
                     nodes = self.nodes()
-                    self._each([site for site in pending if _is_back(nodes.get(site), pending[site])], send)
+                    self._send_all([site for site in pending if _is_back(nodes.get(site), pending[site])], send)
                 except RunLost:
                     sent.clear()
-                    self._each(list(pending), send, anew=True)
+                    self._send_all(list(pending), send, anew=True)
                 if pending:
                     self._link.wait(POLL)
         finally:
             self.waiting = ()
             self._link.forget(list(sent))
 
-    def _each(self, sites: Sequence[str], send: Callable[[str], None], anew: bool = False) -> None:
+    def _send_all(self, sites: Sequence[str], send: Callable[[str], None], anew: bool = False) -> None:
         """Send to several sites; open a new run of Flower's if the old one is lost."""
         if anew:
             self._link.open_run()
@@ -123,7 +123,7 @@ class GridFleet:
         except RunLost as error:
             if anew:
                 raise RunError("server: Flower ended a run as soon as it was opened; start the server again") from error
-            self._each(sites, send, anew=True)
+            self._send_all(sites, send, anew=True)
 
     def _look(self, sent: dict[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:
         """Yield the answers that have arrived."""

@@ -30,7 +30,7 @@ AUTHORITY_DAYS = 3650
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
 SITE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 TEMPLATE = Path(__file__).with_name("SITE.toml.template")
-RUN = "run 'hushtune provision server' again"
+PROVISION_AGAIN = "run 'hushtune provision server' again"
 
 
 @dataclass(frozen=True)
@@ -195,12 +195,12 @@ def _certificate_flaws(folder: ServerFolder) -> Iterator[Flaw]:
     yield from date_flaws(folder.certificate, certificate)
     yield from issue_flaws(folder.certificate, certificate, issuer)
     if not belongs(certificate, key):
-        yield Flaw(folder.key, "not the key of server.crt", f"move server.key and server.crt away and {RUN}")
+        yield Flaw(folder.key, "not the key of server.crt", f"move server.key and server.crt away and {PROVISION_AGAIN}")
     if not hosts_of(certificate):
         yield Flaw(
             folder.certificate,
             "names no host (no subject alternative name), so no site accepts it",
-            f"move it away and {RUN}",
+            f"move it away and {PROVISION_AGAIN}",
         )
     for private in (folder.key, folder.authority_key):
         if private.exists():
@@ -209,7 +209,7 @@ def _certificate_flaws(folder: ServerFolder) -> Iterator[Flaw]:
 
 def _allow_list_flaws(folder: ServerFolder) -> Iterator[Flaw]:
     if not folder.allow_list.is_dir():
-        yield Flaw(folder.allow_list, "missing", RUN)
+        yield Flaw(folder.allow_list, "missing", PROVISION_AGAIN)
         return
     owners: dict[str, Path] = {}
     for path in sorted(folder.allow_list.iterdir()):
@@ -238,7 +238,7 @@ def _site_flaws(folder: ServerFolder) -> Iterator[Flaw]:
             yield Flaw.of(error)
             continue
         if host not in hosts:
-            remedy = f"correct the address, or move server.crt away and {RUN} with --host {host}"
+            remedy = f"correct the address, or move server.crt away and {PROVISION_AGAIN} with --host {host}"
             yield Flaw(
                 path, f"connects to '{host}', but server.crt is valid for {', '.join(sorted(hosts)) or 'no host'}", remedy
             )

@@ -12,7 +12,7 @@ from server.cohort import back_off, bound_to, choose, drawn, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
-from server.secure_round import Asks, SumTally
+from server.secure_round import BeforeAsking, SumTally
 from server.sum_readings import reading_of
 from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
@@ -98,7 +98,7 @@ def run_rounds(
     last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
     heads: Heads | None = None,
-    asks: Asks = lambda number, sites: None,
+    before_asking: BeforeAsking = lambda number, sites: None,
     bound: Sequence[str] = (),
 ) -> Iterator[Round]:
     """Run the rounds that are left, and yield each attempt at a round when it ends.
@@ -133,7 +133,7 @@ def run_rounds(
         Waits between two attempts at a round.
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
-    asks
+    before_asking
         Called with the round and the sites before these sites are asked for vectors of a secure sum, or for deltas, which
         they charge. It is not called for sites that the server samples in secret.
     bound
@@ -174,13 +174,13 @@ def run_rounds(
             for site, start in zip(cohort, starts, strict=True)
         }
         if plan is None and not config.adds_up_under_masks:  # a secure sum asks in its second phase
-            asks(number, cohort)
+            before_asking(number, cohort)
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
         again = {site for site in orders if heads.answered(site, run_id, number)}
         tally: Tally | SumTally
         if config.adds_up_under_masks:
-            tally = SumTally(reading_of(config, plan, adapter, memory), orders, adapter, asks, bound)
+            tally = SumTally(reading_of(config, plan, adapter, memory), orders, adapter, before_asking, bound)
         else:
             tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory, config.ranks), again)
         for phase in tally.phases():

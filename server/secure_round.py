@@ -14,7 +14,7 @@ import numpy.typing as npt
 from privacy.secagg.protocol import total
 from server.aggregation import Aggregate
 from server.screening import Answer, Reason, Rejected
-from server.sum_readings import Reading
+from server.sum_readings import SumReading
 from shared.adapters.state import AdapterState
 from shared.errors import HushtuneError, MessageError
 from shared.ops import crash_points as faults
@@ -23,7 +23,7 @@ from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
-Asks = Callable[[int, Sequence[str]], None]
+BeforeAsking = Callable[[int, Sequence[str]], None]
 
 
 class SumTally:
@@ -40,18 +40,18 @@ class SumTally:
         The order of the first phase for each site that was asked, all with one nonce.
     adapter
         The adapter that the attempt starts from.
-    asks
-        Called with the round and the sites before these are asked for their vectors.
+    before_asking
+        Called with the round and the sites before these sites are asked for their vectors.
     bound
         The sites of an earlier attempt at the round, if the reading binds the round to them; else empty.
     """
 
     def __init__(
         self,
-        reading: Reading,
+        reading: SumReading,
         orders: Mapping[str, TrainOrder],
         adapter: AdapterState,
-        asks: Asks,
+        before_asking: BeforeAsking,
         bound: Sequence[str] = (),
     ) -> None:
         self.answered: set[str] = set()
@@ -61,7 +61,7 @@ class SumTally:
         self.kwh: dict[str, float] = {}
         self.digests: dict[str, str] = {}
         self.bytes_down = self.bytes_up = 0
-        self._reading, self._orders, self._adapter, self._asks = reading, orders, adapter, asks
+        self._reading, self._orders, self._adapter, self._before_asking = reading, orders, adapter, before_asking
         self._bound = tuple(bound)
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
@@ -84,7 +84,7 @@ class SumTally:
         order = MaskedOrder(first.run_id, first.round, first.nonce, listed)
         self._second = dict.fromkeys(ready, order)
         self.answered -= set(ready)
-        self._asks(first.round, ready)
+        self._before_asking(first.round, ready)
         faults.point("between", first.round)
         yield self._second
         self._close(ready)

@@ -21,7 +21,7 @@ Mean = npt.NDArray[np.float32]
 MARGIN = 1.1  # a sum is rejected if its norm exceeds that of the expected noise by more than this factor
 
 
-class Reading(Protocol):
+class SumReading(Protocol):
     """The interface for reading the sum of an attempt at a round."""
 
     @property
@@ -104,7 +104,7 @@ class DeltaMean:
         return DeltaGrid.of(self.config)
 
 
-def reading_of(config: RunConfig, plan: PrivacyPlan | None, adapter: AdapterState, memory: Memory) -> Reading:
+def reading_of(config: RunConfig, plan: PrivacyPlan | None, adapter: AdapterState, memory: Memory) -> SumReading:
     """Return how to read the sums of a run.
 
     Parameters

@@ -24,7 +24,9 @@ Floats = npt.NDArray[np.float64]
 class Explanation:
     """What each token added to the output, (T,), and the attention that each token receives in each layer, (L, T).
 
-    The attention is averaged over the heads and over the tokens that attend.
+    The attention is averaged over the heads and over the tokens that attend. ``own`` says which tokens are the text's own,
+    not special tokens or a template's. ``output`` is the ``measure`` of the ``answer`` on the text, and ``baseline`` the
+    same on fillers. ``steps`` is the number of integration steps.
     """
 
     tokens: tuple[str, ...] = field(repr=False)

@@ -39,15 +39,11 @@ FLEET = "/v1/fleet/"
 PUSH_OBJECT = f"{FLEET}push-object"
 INLINE = 2**16  # bytes of a request that is worked on at once; a larger one is hashed in a thread of its own
 CLOSE = (b"connection", b"close")
-Flowers = Callable[[Any, Any], Any]
-# The request and the function of Flower that answers it, by path. Replies are taken by this module itself.
-ASKS: Mapping[str, tuple[type[Any], Flowers]] = {
-    f"{FLEET}activate-node": (ActivateNodeRequest, lambda request, state: flower.activate_node(request, state)),
-    f"{FLEET}deactivate-node": (DeactivateNodeRequest, lambda request, state: flower.deactivate_node(request, state)),
-    f"{FLEET}send-node-heartbeat": (
-        SendNodeHeartbeatRequest,
-        lambda request, state: flower.send_node_heartbeat(request, state),
-    ),
+# By path, the type of the request and the function that answers it from Flower's state; replies are taken by `FleetApi`.
+ASKS: Mapping[str, tuple[type[Any], Callable[[Any, Any], Any]]] = {
+    f"{FLEET}activate-node": (ActivateNodeRequest, flower.activate_node),
+    f"{FLEET}deactivate-node": (DeactivateNodeRequest, flower.deactivate_node),
+    f"{FLEET}send-node-heartbeat": (SendNodeHeartbeatRequest, flower.send_node_heartbeat),
     f"{FLEET}pull-messages": (
         PullMessagesRequest,
         lambda request, state: flower.pull_messages(request, state, state.object_store),

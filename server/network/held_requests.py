@@ -52,19 +52,19 @@ class _Answer:
 
 
 class Holder:
-    """Forwards requests to the Fleet API, and holds requests for messages. Any thread may call ``call`` and ``close``."""
+    """Forwards requests to the Fleet API, and holds requests for messages. Any thread may call ``wake`` and ``close``."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._held: dict[bytes, _Held] = {}
-        self._calls: dict[bytes, int] = {}
+        self._woken: dict[bytes, int] = {}
         self._closed = False
 
-    def call(self, key: bytes) -> None:
+    def wake(self, key: bytes) -> None:
         """Forward the held request of a key again, because there is a message for the site."""
         with self._lock:
-            self._calls[key] = self._calls.get(key, 0) + 1
+            self._woken[key] = self._woken.get(key, 0) + 1
             self._end(key)
 
     def close(self) -> None:
@@ -93,11 +93,11 @@ class Holder:
 
     async def _pull(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request for messages; if there is none, hold the request and then forward it once more."""
-        calls = self._calls.get(key, 0)
+        woken = self._woken.get(key, 0)
         request = (await receive())["body"]
         answer = await self._ask(scope, request)
         if answer.is_empty:
-            go_on = await self._hold(key, calls, receive)
+            go_on = await self._hold(key, woken, receive)
             if go_on is None:
                 return
             answer = await self._ask(scope, request) if go_on else answer
@@ -114,17 +114,17 @@ class Holder:
         await self._app(scope, receive, answer.keep)
         return answer
 
-    async def _hold(self, key: bytes, calls: int, receive: Receive) -> bool | None:
-        """Wait for a call to the key.
+    async def _hold(self, key: bytes, woken: int, receive: Receive) -> bool | None:
+        """Wait until the key is woken, which it was ``woken`` times before the request went to the Fleet API.
 
         Returns
         -------
         bool or None
-            Whether a call came; None if nobody waits for the answer any more.
+            Whether the key was woken; None if nobody waits for the answer any more.
         """
         held = _Held(asyncio.get_running_loop())
         with self._lock:
-            if self._closed or self._calls.get(key, 0) != calls:
+            if self._closed or self._woken.get(key, 0) != woken:
                 return not self._closed
             self._replace(key)
             self._held[key] = held

@@ -52,7 +52,7 @@ class RequestFilter:
         gone = set(self._sites) - set(sites)
         self._sites = {key: (site, _loaded(key)) for key, site in sites.items()}
         for key in gone:
-            self.holder.call(key)
+            self.holder.wake(key)
 
     @property
     def sites(self) -> int:

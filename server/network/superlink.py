@@ -206,7 +206,7 @@ class Link:
         self.api.expect(self._keys[node_id], message_id, self._bound)
         for name in missing:
             state.store_object(run_id, session, name, pieces[name])
-        self.filter.holder.call(self._keys[node_id])
+        self.filter.holder.wake(self._keys[node_id])
         return message_id, sum(map(len, pieces.values()))
 
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:

@@ -65,7 +65,7 @@ def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) ->
         The signed privacy card; None if there is none.
     """
     whole = _complete(report)
-    metric, worst = _primary(whole), _worst(card["sites"] if card else whole["sites"])
+    metric = _primary(whole)
     declared = [site["declared_size"] for site in whole["sites"]]
     return (
         environment()
@@ -76,7 +76,7 @@ def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) ->
             metric=metric,
             confidence=_confidence(whole),
             verdict=verdict(whole, metric),
-            worst=worst,
+            worst=_worst(card["sites"] if card else whole["sites"]),
             declared=sum(declared) if None not in declared else None,
             lower=measure(metric).lower_is_better,
         )

@@ -50,7 +50,7 @@ class RatingSession:
         return True
 
 
-class Server(LoopbackServer):
+class RatingServer(LoopbackServer):
     """Serve a session on a loopback port, under a random path that other users of the machine cannot guess.
 
     Port 0 chooses a free one.

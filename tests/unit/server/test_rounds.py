@@ -107,10 +107,12 @@ def test_whom_the_server_asks_for_deltas_is_written_down_before_it_asks(
     fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
     made, asked = server(training__rounds=2), list[tuple[int, int, tuple[str, ...]]]()
 
-    def asks(number: int, sites: Sequence[str]) -> None:
+    def before_asking(number: int, sites: Sequence[str]) -> None:
         asked.append((len(fleet.orders), number, tuple(sites)))
 
-    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, asks=asks)
+    rounds = run_rounds(
+        made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, before_asking=before_asking
+    )
     assert all(done.committed for done in rounds)
     assert asked == [(0, 1, tuple(UNIFORM)), (1, 2, tuple(UNIFORM))]
 

@@ -53,12 +53,12 @@ def test_each_attempt_at_a_secure_sum_is_counted_also_of_a_server_that_was_kille
     tmp_path: Path, config_of: ConfigOf
 ) -> None:
     committed = [attempt(1, committed=True, accepted=("a", "b"))]
-    run_in(tmp_path, config_of(), PLAN).attempts.asks(1, ["a", "b"])
-    run_in(tmp_path, config_of(), PLAN).attempts.asks(2, ["a", "c"])  # killed: no round says so
+    run_in(tmp_path, config_of(), PLAN).attempts.add(1, ["a", "b"])
+    run_in(tmp_path, config_of(), PLAN).attempts.add(2, ["a", "c"])  # killed: no round says so
     run = run_in(tmp_path, config_of(), PLAN)
     assert {site: run._spent(site, committed) for site in "abcd"} == {"a": (1, 2), "b": (1,), "c": (2,), "d": ()}
     for _ in range(5):
-        run.attempts.asks(3, ["a"])
+        run.attempts.add(3, ["a"])
     assert run._spent("a", committed) == (1, 2, 3)
     assert Attempts(StateFolder(tmp_path).attempts).rounds_of("a") == (1, 2, 3, 3, 3, 3, 3)
 
@@ -75,9 +75,9 @@ def test_without_a_shared_noise_each_round_that_a_site_was_asked_for_counts_once
 def test_a_round_that_a_killed_server_asked_a_site_for_counts_though_no_round_says_so(
     tmp_path: Path, config_of: ConfigOf
 ) -> None:
-    run_in(tmp_path, config_of(), None).attempts.asks(1, ["a", "b"])  # killed before the answers; b is away from then on
+    run_in(tmp_path, config_of(), None).attempts.add(1, ["a", "b"])  # killed before the answers; b is away from then on
     run = run_in(tmp_path, config_of(), None)
-    run.attempts.asks(1, ["a"])
+    run.attempts.add(1, ["a"])
     assert {site: run._spent(site, [attempt(1, committed=True, accepted=("a",))]) for site in "abc"} == {
         "a": (1,),
         "b": (1,),

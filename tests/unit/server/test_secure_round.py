@@ -20,7 +20,7 @@ from server.aggregation import gradient_step
 from server.attempts import Attempts
 from server.rounds import Round, run_rounds
 from server.screening import Answer
-from server.secure_round import Asks
+from server.secure_round import BeforeAsking
 from server.sum_readings import largest_norm
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -93,7 +93,7 @@ class ToyFleet:
 def run(
     config: RunConfig,
     fleet: ToyFleet,
-    asks: Asks = lambda number, sites: None,
+    before_asking: BeforeAsking = lambda number, sites: None,
     bound: Sequence[str] = (),
 ) -> tuple[list[Round], bool]:
     start, found = AdapterState({"w": np.zeros((D // 2, 2), np.float32)}), list[Round]()
@@ -107,7 +107,7 @@ def run(
         lambda done: None,
         fleet.plan if config.privacy.trust == "distributed" else None,
         sleep=lambda seconds: None,
-        asks=asks,
+        before_asking=before_asking,
         bound=bound,
     )
     try:
@@ -188,11 +188,11 @@ def test_what_sites_will_charge_is_written_down_before_they_are_asked(config: Ru
     fleet, path = ToyFleet(lambda site, order, reply: None if site == "d" else reply), tmp_path / "attempts.json"
     asked_before = list[int]()
 
-    def asks(number: int, sites: Sequence[str]) -> None:
+    def before_asking(number: int, sites: Sequence[str]) -> None:
         asked_before.append(sum(kind == "train.masked" for kind, _ in fleet.asked))
-        Attempts(path).asks(number, sites)  # each in a new process
+        Attempts(path).add(number, sites)  # each in a new process
 
-    assert run(config, fleet, asks)[1]
+    assert run(config, fleet, before_asking)[1]
     assert asked_before == [0, 1]
     assert [Attempts(path).rounds_of(site) for site in NAMES] == [(1, 2), (1, 2), (1, 2), ()]
     path.write_text("[[1")
@@ -371,7 +371,7 @@ def test_a_round_whose_second_phase_all_sites_refused_is_free_for_other_sites(de
 
 def test_a_server_that_starts_again_asks_the_sites_of_the_attempt_before(deltas: RunConfig, tmp_path: Path) -> None:
     attempts = Attempts(tmp_path / "attempts.json")
-    attempts.asks(1, NAMES[:3])
+    attempts.add(1, NAMES[:3])
     fleet = DeltaFleet()
     done, ended = run(deltas, fleet, bound=Attempts(tmp_path / "attempts.json").last(1))
     assert ended

@@ -71,7 +71,7 @@ def test_a_message_leaves_as_soon_as_it_comes() -> None:
         await asked(flower, 1)
         assert not request.task.done()
         flower.messages.append(b"order")
-        threading.Thread(target=holder.call, args=[KEY]).start()
+        threading.Thread(target=holder.wake, args=[KEY]).start()
         assert await request.answer() == b"order"
 
     assert play(scene).asked == [(PULL, b"who"), (PULL, b"who")]
@@ -108,7 +108,7 @@ def test_a_site_that_has_gone_takes_no_message() -> None:
         request.gone.set()
         assert await request.answer() is None
         flower.messages.append(b"order")
-        holder.call(KEY)
+        holder.wake(KEY)
         assert await Request(holder).answer() == b"order"
 
     assert len(play(scene).asked) == 2

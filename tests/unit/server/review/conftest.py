@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.review.ratings import Ratings
-from server.review.serve import RatingSession, Server
+from server.review.serve import RatingServer, RatingSession
 from server.review.sheet import Pair, export, read_sheet
 
 
@@ -19,7 +19,7 @@ def sheet(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(sheet: Path) -> Iterator[Callable[[str], Server]]:
+def serve(sheet: Path) -> Iterator[Callable[[str], RatingServer]]:
     """``serve("rater")``: a running server on a free port."""
     with ExitStack() as running:
-        yield lambda rater: running.enter_context(Server(RatingSession(read_sheet(sheet), Ratings(sheet, rater)), 0))
+        yield lambda rater: running.enter_context(RatingServer(RatingSession(read_sheet(sheet), Ratings(sheet, rater)), 0))

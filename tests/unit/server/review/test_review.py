@@ -19,7 +19,7 @@ from server.report.html import render
 from server.review.answers import export_review, pairs_of
 from server.review.ratings import Ratings, read_all
 from server.review.score import add_to_report, agreement, score, unblinded
-from server.review.serve import Server
+from server.review.serve import RatingServer
 from server.review.sheet import Key, Pair, export, key_of, read_key, read_sheet
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
@@ -30,7 +30,7 @@ def token_of(page: str) -> str:
     return str(token)
 
 
-def visit(server: Server) -> httpx.Client:
+def visit(server: RatingServer) -> httpx.Client:
     """Return a browser that has the page."""
     client = httpx.Client(base_url=server.address)
     client.headers["X-Token"] = token_of(client.get("/").text)
@@ -100,7 +100,7 @@ def test_a_folder_without_a_sheet_is_refused_in_one_line(tmp_path: Path, content
     assert "\n" not in str(caught.value)
 
 
-def test_ratings_are_kept_at_once_and_a_mind_can_be_changed(sheet: Path, serve: Callable[[str], Server]) -> None:
+def test_ratings_are_kept_at_once_and_a_mind_can_be_changed(sheet: Path, serve: Callable[[str], RatingServer]) -> None:
     client = visit(serve("ann"))
     items = client.get("/state").json()["items"]
     assert set(items[0]) == {"id", "prompt", "a", "b"}
@@ -114,7 +114,7 @@ def test_ratings_are_kept_at_once_and_a_mind_can_be_changed(sheet: Path, serve: 
     assert visit(serve("bob")).get("/state").json()["ratings"] == {}
 
 
-def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], Server]) -> None:
+def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], RatingServer]) -> None:
     server = serve("ann")
     assert server.host == "127.0.0.1"
     answer = httpx.get(server.address)
@@ -142,7 +142,7 @@ def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], S
 
 
 def test_another_user_of_the_machine_who_does_not_know_the_address_gets_neither_the_items_nor_the_token(
-    serve: Callable[[str], Server],
+    serve: Callable[[str], RatingServer],
 ) -> None:
     server = serve("ann")
     root = f"http://127.0.0.1:{server.port}/"
@@ -152,7 +152,7 @@ def test_another_user_of_the_machine_who_does_not_know_the_address_gets_neither_
     assert server.path != serve("bob").path
 
 
-def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], Server]) -> None:
+def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], RatingServer]) -> None:
     """So that nobody fills the memory with a request that never ends."""
     server = serve("ann")
     body = b'{"item": "0001", "choice": "a"}'
@@ -161,7 +161,7 @@ def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], Server]) -
     assert visit(server).post("/rate", content=body).status_code == 204
 
 
-def test_nothing_is_logged(serve: Callable[[str], Server], capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_logged(serve: Callable[[str], RatingServer], capfd: pytest.CaptureFixture[str]) -> None:
     server = serve("ann")
     client = visit(server)
     client.post("/rate", json={"item": "0001", "choice": "a"})
@@ -175,16 +175,16 @@ def test_nothing_is_logged(serve: Callable[[str], Server], capfd: pytest.Capture
     [b"", b"{", b"[]", b'{"item": "0001"}', b'{"item": "0001", "choice": "c"}', b'{"item": "x", "choice": "a"}',
      b'{"item": [], "choice": "a"}', b"x" * 2000],
 )  # fmt: skip
-def test_what_is_no_rating_is_refused_and_not_kept(serve: Callable[[str], Server], body: bytes) -> None:
+def test_what_is_no_rating_is_refused_and_not_kept(serve: Callable[[str], RatingServer], body: bytes) -> None:
     server = serve("ann")
     assert visit(server).post("/rate", content=body).status_code == 400
     assert not server.session.ratings.path.exists()
 
 
-def test_a_taken_port_and_a_strange_name_are_refused(sheet: Path, serve: Callable[[str], Server]) -> None:
+def test_a_taken_port_and_a_strange_name_are_refused(sheet: Path, serve: Callable[[str], RatingServer]) -> None:
     server = serve("ann")
     with pytest.raises(RunError, match="cannot be opened"):
-        Server(server.session, server.port)
+        RatingServer(server.session, server.port)
     with pytest.raises(RunError, match="lower-case"):
         Ratings(sheet, "../ann")
 
