@@ -1,5 +1,6 @@
 """The table of colluders: in every row the epsilon of the sum that has least noise left, and never a claim without noise."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -23,10 +24,18 @@ def test_the_planned_row_repeats_the_claim_and_more_colluders_cost_epsilon() -> 
     assert rows[0]["epsilon"] < rows[1]["epsilon"] < rows[2]["epsilon"]
 
 
+class Quick(Accountant):
+    """Gives one figure, because losses under little noise take minutes to compute."""
+
+    def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
+        return 1000.0
+
+
 def test_where_too_little_noise_is_left_there_is_no_epsilon() -> None:
     weak = [replace(each, noise_multiplier=0.012) for each in SUMS]
     events = [replace(event, noise_multiplier=0.012) for event in EVENTS]
-    assert [row["epsilon"] is None for row in colluder_rows(weak, events, 1e-4, Accountant(), Accountant())][2]
+    rows = colluder_rows(weak, events, 1e-4, Quick(), Quick())
+    assert [row["epsilon"] for row in rows] == [1000.0, 1000.0, None]
 
 
 def test_charges_with_another_noise_than_the_sums_have_no_table() -> None:
