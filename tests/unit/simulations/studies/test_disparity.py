@@ -150,7 +150,7 @@ def test_the_page_shows_the_worst_group_and_the_gap(config: RunConfig, tmp_path:
     for words in (
         "What privacy does to groups",
         "federation, epsilon 8",
-        "b: 50.0 %",
+        "b: 50.0\N{NO-BREAK SPACE}%",
         "+25 points",
         "the smallest group first",
     ):
