@@ -94,7 +94,7 @@ class LanguageScrubber:
         jobs, titles = text_language.jobs, text_language.titles
         self._jobs = JobTitles(jobs(), self._function_words, titles) if jobs else None
         # The vocabularies are English: a term in them may be a name in another language.
-        domains = section.domain if section.language == VOCABULARY_LANGUAGE else []
+        domains = section.domain if section.language == VOCABULARY_LANGUAGE else ()
         terms = Terms.of(domains, section.harmless) if domains or section.harmless else None
         first = Analyser(folder, text_language, section.batch_size, self._level, terms)
         second = locate_second(section) if section.second_use == "unite" else None

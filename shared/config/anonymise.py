@@ -40,13 +40,13 @@ class AnonymiseSection(Section):
         description="fast: language model and patterns; standard: also name lists and words that are not common; "
         "strict: also every capitalised word and long number",
     )
-    domain: list[Literal["medical", "banking", "legal"]] = Field(
-        ["medical", "banking", "legal"],
+    domain: tuple[Literal["medical", "banking", "legal"], ...] = Field(
+        ("medical", "banking", "legal"),
         description="domains of the texts, whose terms stay (names of diseases, drugs, payments, laws); empty: none; "
         "the vocabularies are English and serve English texts only",
     )
-    harmless: list[str] = Field(
-        [], description="further words and terms that are never personal data at this site, whatever they mean elsewhere"
+    harmless: tuple[str, ...] = Field(
+        (), description="further words and terms that are never personal data at this site, whatever they mean elsewhere"
     )
     operator: Literal["tag", "redact", "surrogate"] = Field(
         "tag",

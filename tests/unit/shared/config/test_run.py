@@ -1,4 +1,3 @@
-import contextlib
 import copy
 import itertools
 import json
@@ -301,11 +300,8 @@ def test_a_config_cannot_be_changed(config_of: ConfigOf) -> None:
 
 
 def test_nothing_inside_a_config_can_be_changed(config_of: ConfigOf) -> None:
-    config = config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 1.0}]})
-    before = config.digest()
-    with contextlib.suppress(TypeError):
-        config.data.label_bins["yes"] = (2.0, 3.0)
-    assert config.digest() == before
+    tables = {"gate": {}, "adversary": {"column": "sex", "groups": ["f", "m"]}, "evaluation.probes": {}, "compare": {}}
+    assert isinstance(hash(config_of(tables)), int)  # a list or a dict in it would have no hash
 
 
 def reordered(node: Any) -> Any:
