@@ -18,8 +18,8 @@ def layer_numbers(network: PreTrainedModel, section: AdapterSection) -> list[int
     ModelError
         The model has no such layers.
     """
-    several = any(is_for_other_media(name) for name, _ in network.named_modules())
-    if not section.layers and not section.last_layers and not several:
+    reads_other_media = any(is_for_other_media(name) for name, _ in network.named_modules())
+    if not section.layers and not section.last_layers and not reads_other_media:
         return None
     layers, count = int(network.config.get_text_config().num_hidden_layers), section.last_layers
     if count > layers:

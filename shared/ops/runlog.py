@@ -40,8 +40,8 @@ class RunLog:
             A text is not a short name (letters, digits, . : @ + / - _), so it could hold free text.
         """
         for name, value in {"event": kind, **fields}.items():
-            is_number = isinstance(value, int | float | bool | None)
-            if not is_number and not (isinstance(value, str) and NAME.fullmatch(value)):
+            is_name = isinstance(value, str) and NAME.fullmatch(value)
+            if not is_name and not isinstance(value, int | float | None):
                 raise ValueError(f"run log: field '{name}' holds free text; log a code or a number instead")
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **fields})
         self._rotate()

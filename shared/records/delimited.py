@@ -45,8 +45,8 @@ def table_of(path: Path, encoding: str, wanted: Collection[str]) -> Table:
         named = NAMED.fullmatch(stream.readline(16))
     tables = [_table(path, encoding, delimiter, 1 if named else 0) for delimiter in (named[1] if named else DELIMITERS)]
     found = [len(set(wanted) & set(table.columns)) for table in tables]
-    widths = [len(table.columns) if not any(found) else 0 for table in tables]
-    return max(zip(found, widths, tables, strict=True), key=lambda each: each[:2])[2]  # the first wins a tie
+    scores = found if any(found) else [len(table.columns) for table in tables]
+    return tables[scores.index(max(scores))]  # the first wins a tie
 
 
 def _table(path: Path, encoding: str, delimiter: str, skipped: int) -> Table:

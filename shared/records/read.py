@@ -104,10 +104,10 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
     tags = _tags(row, len(fields[names[0]]), where, config, labelled) if task.target == "tags" else ()
     person = _person(row, columns.person, where) if columns.person else None
-    unlabelled = labelled and (tags is None if task.target == "tags" else task.target == "label" and label is None)
-    lacks: Literal["label", "person"] | None = (
-        "label" if unlabelled else "person" if columns.person and person is None else None
-    )
+    has_target = {"label": label is not None, "tags": tags is not None, "text": True}[task.target]
+    lacks: Literal["label", "person"] | None = "person" if columns.person and person is None else None
+    if labelled and not has_target:
+        lacks = "label"
     known = [value for name in columns.known for value in _known(row, name)] + ([without_point(person)] if person else [])
     texts = [text for name in names for text in _identifying_texts(row, name, config)]
     return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags, lacks)

@@ -293,11 +293,7 @@ def _sums(record: object) -> dict[str, float]:
     if record is None:
         return {}
     sums = dict(record) if isinstance(record, ConfigRecord) else {}
-    if (
-        not set(sums)
-        or not set(sums) <= SUMS
-        or any(type(v) is not float or not abs(v) <= LARGEST_SUM for v in sums.values())
-    ):
+    if not sums or not set(sums) <= SUMS or any(type(v) is not float or not abs(v) <= LARGEST_SUM for v in sums.values()):
         raise MessageError(f"reply: its released sums are not numbers up to {LARGEST_SUM:g} under {', '.join(sorted(SUMS))}")
     return {name: float(value) for name, value in sums.items()}  # type: ignore[arg-type]  # the types were checked
 
