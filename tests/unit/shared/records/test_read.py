@@ -150,17 +150,12 @@ def test_an_object_may_leave_a_column_out(tmp_path: Path, config_of: ConfigOf, w
     assert [record.lacks for record in found] == [None, "label", None, None]
 
 
+@pytest.mark.parametrize(("suffix", "numbers"), [(".jsonl", (0, 1)), (".csv", (0, 1)), (".parquet", (0.0, 1.0))])
 def test_a_whole_number_is_a_label_that_a_gap_in_its_column_does_not_change(
-    tmp_path: Path, config_of: ConfigOf, write: Write
+    tmp_path: Path, config_of: ConfigOf, write: Write, suffix: str, numbers: tuple[float, float]
 ) -> None:
-    path = write(tmp_path / "n.parquet", [{"text": "a", "label": 0.0}, {"text": "b", "label": 1.0}])
+    path = write(tmp_path / f"n{suffix}", [{"text": "a", "label": number} for number in numbers])
     assert [record.label for record in read_records(path, config_of({"task.labels": ["0", "1"]}))] == ["0", "1"]
-
-
-def test_a_whole_number_may_be_a_label(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
-    for suffix in (".jsonl", ".csv"):
-        path = write(tmp_path / f"n{suffix}", [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
-        assert [r.label for r in read_records(path, config_of({"task.labels": ["0", "1"]}))] == ["0", "1"]
 
 
 def test_a_long_text_is_cut_at_a_space(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
