@@ -1,8 +1,8 @@
-"""Frames of English texts that were written before the rules for ages, handles, plates and parted numbers were made.
+"""Frames of English texts that were written before the rules for the identifiers in ``KINDS`` were made.
 
-They were never read while these rules were made. ``bench.unseen`` fills them:
-python -m bench.unseen FILE.jsonl --group fresh --group kinds --each 400. The group
-``kinds`` has one frame for each way in which an identifier was missed, the group ``fresh`` is everyday text.
+They were never read while these rules were made. ``bench.unseen`` fills them: python -m bench.unseen FILE.jsonl
+--group fresh --group kinds --each 400. The group ``kinds`` has one frame for each way in which an identifier was missed,
+the group ``fresh`` is everyday text.
 """
 
 from collections.abc import Callable, Mapping, Sequence

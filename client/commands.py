@@ -16,6 +16,7 @@ Folder = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger's fol
 Delta = Annotated[
     float | None, typer.Option("--delta", help="Delta at which epsilon is computed; default: the smallest in the ledger.")
 ]
+SiteFolder = Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")]
 SiteToml = Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site's own file: identity, server, data, policy.")]
 
 
@@ -83,9 +84,7 @@ def check(
 
 
 @provision.command("site")
-def provision_site(
-    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
-) -> None:
+def provision_site(folder: SiteFolder) -> None:
     """Make this site's key at the site; the private key never leaves it."""
     from client.provision import provision_site
 
@@ -96,7 +95,7 @@ def provision_site(
 
 @provision.command("roster")
 def provision_roster(
-    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
+    folder: SiteFolder,
     peers: Annotated[
         list[Path] | None, typer.Argument(metavar="SITE.pub", help="Public keys of other sites, each named after its site.")
     ] = None,
@@ -111,7 +110,7 @@ def provision_roster(
 
 @provision.command("admit")
 def provision_admit(
-    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
+    folder: SiteFolder,
     more: Annotated[int, typer.Option(min=0, help="Further set-ups that the server may ask for.")] = 1,
     json: Json = False,
 ) -> None:

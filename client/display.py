@@ -115,34 +115,6 @@ def meter_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"The engine {'does' if found['passed'] else 'DOES NOT do'} what the plan says."
 
 
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _datasets(found: Mapping[str, Any]) -> Table:
-    title = f"Spent at delta {delta_up(found['target_delta'])}, for {found['relation']}"
-    table = Table("dataset", "identities", "rounds", "epsilon that counts", "counted by", "if planned together", title=title)
-    for row in found["datasets"]:
-        table.add_row(
-            row["dataset"][:12],
-            f"{row['identities']:,}",
-            str(row["rounds"]),
-            _spent(row["epsilon"]),
-            row["counted_by"],
-            _spent(row["if_planned_together"]),
-        )
-    return table
-
-
-def _event(event: Mapping[str, Any]) -> str:
-    sampled = f"q {event['sampling_rate']:g}, z {event['noise_multiplier']:g}, T {event['steps']}"
-    return f"{event['purpose']}: {sampled}"
-
-
-def _spent(amount: float | None) -> str:
-    return "unbounded: used without privacy" if amount is None else epsilon_up(amount)
-
-
 def file_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield what was understood of a file of records: its form, columns, labels and lengths."""
     form = (found["format"], found["encoding"], found["delimiter"] and f"separated by {found['delimiter']}s")
@@ -173,6 +145,34 @@ def file_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
             f"{found['tokens']['cut']} records are longer than model.max_length = {found['tokens']['limit']} and are cut"
         )
         yield f"Tokens of a record, without a template: {_lengths(found['tokens'])}; {limits}."
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _datasets(found: Mapping[str, Any]) -> Table:
+    title = f"Spent at delta {delta_up(found['target_delta'])}, for {found['relation']}"
+    table = Table("dataset", "identities", "rounds", "epsilon that counts", "counted by", "if planned together", title=title)
+    for row in found["datasets"]:
+        table.add_row(
+            row["dataset"][:12],
+            f"{row['identities']:,}",
+            str(row["rounds"]),
+            _spent(row["epsilon"]),
+            row["counted_by"],
+            _spent(row["if_planned_together"]),
+        )
+    return table
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    sampled = f"q {event['sampling_rate']:g}, z {event['noise_multiplier']:g}, T {event['steps']}"
+    return f"{event['purpose']}: {sampled}"
+
+
+def _spent(amount: float | None) -> str:
+    return "unbounded: used without privacy" if amount is None else epsilon_up(amount)
 
 
 def _counts(found: Mapping[str, int]) -> str:

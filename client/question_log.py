@@ -116,13 +116,13 @@ class SetUps:
         with self._changing() as book:
             wanted, counts = set_up_of(run), self._count(book)
             if counts.failures >= counts.may_fail:
-                asked = f"comes after {counts.failures} rounds in {self._days} that began here and have no reply"
-                raise PolicyRefused("max_failures", asked, f"allows {self._policy.max_failures}", ADMIT)
+                order = f"comes after {counts.failures} rounds in {self._days} that began here and have no reply"
+                raise PolicyRefused("max_failures", order, f"allows {self._policy.max_failures}", ADMIT)
             if wanted in {asked.set_up for asked in self._recent(book.asked)}:
                 return
             if counts.set_ups >= counts.may_set_up:
-                asked = f"asks for another set-up of the records than the {counts.set_ups} in {self._days} before it"
-                raise PolicyRefused("max_set_ups", asked, f"allows {counts.may_set_up}", ADMIT)
+                order = f"asks for another set-up of the records than the {counts.set_ups} in {self._days} before it"
+                raise PolicyRefused("max_set_ups", order, f"allows {counts.may_set_up}", ADMIT)
             new = Asked(time=self._clock(), run=run.run.name, set_up=wanted)
             self._write(book.model_copy(update={"asked": (*book.asked, new)}))
 

@@ -117,6 +117,43 @@ class Site:
         """Return the encoded records and the cached states for them; a simulation measures its baselines on these."""
         return self._data.examples, self._prefix
 
+    @property
+    def learner(self) -> Learner:
+        """Return the task and the model that the site trains; sites of a simulation share one."""
+        return self._learner
+
+    @property
+    def config(self) -> RunConfig:
+        """Return the run as the site carries it out."""
+        return self._config
+
+    @property
+    def pads(self) -> bool:
+        """Return whether this site pads its batches because computing them without padding was not exact."""
+        return not self._learner.may_pack
+
+    @property
+    def shares_noise(self) -> bool:
+        """Return whether the noise is added to a sum of several sites (trust ``distributed``)."""
+        return self.plan is not None and self.plan.shared is not None
+
+    @property
+    def sums(self) -> SecureSum | DeltaSum:
+        """Return the site's part in the secure sums of its run.
+
+        Raises
+        ------
+        MessageError
+            The run has no secure sums.
+        """
+        if self._sums is None:
+            raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
+        return self._sums
+
+    def is_ready_for(self, order: Order) -> bool:
+        """Return whether the first phase of the order's attempt is open here."""
+        return self._sums is not None and self._sums.is_open(order)
+
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and return the reply with the delta.
 
@@ -136,66 +173,6 @@ class Site:
         if self._config.adds_up_under_masks:
             raise MessageError(f"site {self.site_id}: in this run it answers only orders for a secure sum")
         return self._reply(order, self._finished(order, order.adapter.digest()))
-
-    def _finished(self, order: TrainOrder, place: str) -> Finished:
-        """Return the result stored under a name; if there is none, reserve the round, train it and store the result."""
-        finished = self._outbox.stored(order.run_id, order.round, place)
-        if finished is not None:  # asked again: the work is already done and charged
-            return finished
-        split = self._split_rows()
-        start = self._published(order)
-        self.budget.reserve(order.run_id, order.round, self.plan, order.record, start=start)  # before the first gradient
-        faults.point("reserved", order.round)
-        moments = self._memory.before(order.run_id, order.round)
-        trained = self._trained(order.adapter, order.config, order.round, moments, split)
-        self._memory.keep(order.run_id, order.round, trained.moments)
-        delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
-        finished = Finished(delta, self._released(order))
-        self._outbox.store(order.run_id, order.round, place, finished)  # before it leaves for the first time
-        faults.point("finished", order.round)
-        return finished
-
-    def personalise(self, run_id: str, start: AdapterState, keep: Callable[[AdapterState], None]) -> AdapterState:
-        """Train a run's published adapter for one more round, charged like each round of the run; nothing of it is sent.
-
-        The round has the number after the last one. It is reserved before the first gradient and trained only once: if
-        ``keep`` returned, a second call is refused. Whether to personalise may be decided after the run's results, and the
-        ledger counts it so (`privacy.spending`).
-
-        Parameters
-        ----------
-        run_id
-            Id of the run.
-        start
-            The published adapter.
-        keep
-            Stores the personal adapter, so that it survives a crash, but where nobody uses it before this method returns.
-
-        Returns
-        -------
-        AdapterState
-            The personal adapter.
-
-        Raises
-        ------
-        ConfigError
-            After this run, the site can train no personal adapter.
-        LedgerError
-            The budget cannot pay the round, or it was trained before; nothing was trained.
-        """
-        refuse_unless_personal(self._config, {self.site_id: self._config.at_site(self.site_id).adapter.rank})
-        refuse_other_adapter(start, trained_shapes(self._learner.model))
-        number = self._config.training.rounds + 1
-        training = self._config.training.model_copy(update={"rounds": number})  # as if planned from the start
-        longer = self._config.model_copy(update={"training": training})
-        split = self._split_rows()
-        self.budget.reserve(run_id, number, self.plan, ChainHead())
-        faults.point("reserved", number)
-        personal = start.add(self._trained(start, longer, number, None, split).delta)
-        keep(personal)
-        faults.point("finished", number)
-        self.budget.commit(run_id, number, reply=personal.digest())
-        return personal
 
     def ready(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply:
         """Compute what this site adds to a secure sum, which stays here, and announce a key for the attempt.
@@ -243,51 +220,74 @@ class Site:
         )
         return sums.announce(order, agreed, held)
 
-    @property
-    def learner(self) -> Learner:
-        """Return the task and the model that the site trains; sites of a simulation share one."""
-        return self._learner
-
-    @property
-    def config(self) -> RunConfig:
-        """Return the run as the site carries it out."""
-        return self._config
-
-    @property
-    def shares_noise(self) -> bool:
-        """Return whether the noise is added to a sum of several sites (trust ``distributed``)."""
-        return self.plan is not None and self.plan.shared is not None
-
-    @property
-    def sums(self) -> SecureSum | DeltaSum:
-        """Return the site's part in the secure sums of its run.
-
-        Raises
-        ------
-        MessageError
-            The run has no secure sums.
-        """
-        if self._sums is None:
-            raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
-        return self._sums
-
-    def is_ready_for(self, order: Order) -> bool:
-        """Return whether the first phase of the order's attempt is open here."""
-        return self._sums is not None and self._sums.is_open(order)
-
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Answer an attempt that this site is ready for with its masked vector (`client.secure_sum`)."""
         return self.sums.masked(order)
 
-    @property
-    def pads(self) -> bool:
-        """Return whether this site pads its batches because computing them without padding was not exact."""
-        return not self._learner.may_pack
+    def personalise(self, run_id: str, start: AdapterState, keep: Callable[[AdapterState], None]) -> AdapterState:
+        """Train a run's published adapter for one more round, charged like each round of the run; nothing of it is sent.
+
+        The round has the number after the last one. It is reserved before the first gradient and trained only once: if
+        ``keep`` returned, a second call is refused. Whether to personalise may be decided after the run's results, and the
+        ledger counts it so (`privacy.spending`).
+
+        Parameters
+        ----------
+        run_id
+            Id of the run.
+        start
+            The published adapter.
+        keep
+            Stores the personal adapter, so that it survives a crash, but where nobody uses it before this method returns.
+
+        Returns
+        -------
+        AdapterState
+            The personal adapter.
+
+        Raises
+        ------
+        ConfigError
+            After this run, the site can train no personal adapter.
+        LedgerError
+            The budget cannot pay the round, or it was trained before; nothing was trained.
+        """
+        refuse_unless_personal(self._config, {self.site_id: self._config.at_site(self.site_id).adapter.rank})
+        refuse_other_adapter(start, trained_shapes(self._learner.model))
+        number = self._config.training.rounds + 1
+        training = self._config.training.model_copy(update={"rounds": number})  # as if planned from the start
+        longer = self._config.model_copy(update={"training": training})
+        split = self._split_rows()
+        self.budget.reserve(run_id, number, self.plan, ChainHead())
+        faults.point("reserved", number)
+        personal = start.add(self._trained(start, longer, number, None, split).delta)
+        keep(personal)
+        faults.point("finished", number)
+        self.budget.commit(run_id, number, reply=personal.digest())
+        return personal
 
     def close(self) -> None:
         """End the site's other processes, if it has any."""
         if self._workers is not None:
             self._workers.close()
+
+    def _finished(self, order: TrainOrder, place: str) -> Finished:
+        """Return the result stored under a name; if there is none, reserve the round, train it and store the result."""
+        finished = self._outbox.stored(order.run_id, order.round, place)
+        if finished is not None:  # asked again: the work is already done and charged
+            return finished
+        split = self._split_rows()
+        start = self._published(order)
+        self.budget.reserve(order.run_id, order.round, self.plan, order.record, start=start)  # before the first gradient
+        faults.point("reserved", order.round)
+        moments = self._memory.before(order.run_id, order.round)
+        trained = self._trained(order.adapter, order.config, order.round, moments, split)
+        self._memory.keep(order.run_id, order.round, trained.moments)
+        delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
+        finished = Finished(delta, self._released(order))
+        self._outbox.store(order.run_id, order.round, place, finished)  # before it leaves for the first time
+        faults.point("finished", order.round)
+        return finished
 
     def _trained(
         self, start: AdapterState, config: RunConfig, round_number: int, moments: AdapterState | None, split: Split
@@ -329,6 +329,17 @@ class Site:
         whole = order.config.ranks.get(self.site_id) == order.config.adapter.rank
         return order.adapter.digest() if whole and order.config.aggregation.encoding == "float32" else None
 
+    def _released(self, order: TrainOrder) -> dict[str, float]:
+        """Return noised sums of how well the order's adapter does on the site's units, if the plan has them."""
+        if self.plan is None or order.config.privacy.release == "none":
+            return {}
+        write_adapter(self._learner.model, order.adapter)
+        tokens = self._learner.tokens(order.config.training)
+        losses, hits = losses_and_hits(self._learner, self._data.examples, self._prefix, tokens)
+        by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
+        sums = asdict(release_sums(*by_unit, order.config.privacy))
+        return {name: value for name, value in sums.items() if value is not None}
+
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
         """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""
         head = self.budget.commit(order.run_id, order.round, reply=finished.delta.digest())
@@ -342,14 +353,3 @@ class Site:
             dict(finished.released),
             encoding=order.config.aggregation.encoding,
         )
-
-    def _released(self, order: TrainOrder) -> dict[str, float]:
-        """Return noised sums of how well the order's adapter does on the site's units, if the plan has them."""
-        if self.plan is None or order.config.privacy.release == "none":
-            return {}
-        write_adapter(self._learner.model, order.adapter)
-        tokens = self._learner.tokens(order.config.training)
-        losses, hits = losses_and_hits(self._learner, self._data.examples, self._prefix, tokens)
-        by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
-        sums = asdict(release_sums(*by_unit, order.config.privacy))
-        return {name: value for name, value in sums.items() if value is not None}

@@ -3,6 +3,7 @@
 What it sees is each request that leaves the site, byte by byte, for two files that differ by what it wants to know.
 """
 
+import json
 import random
 import re
 import time
@@ -97,7 +98,7 @@ def write(file: SiteFile, content: Sequence[Row] | bytes | None) -> SiteFile:
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:
-        path.write_text("".join(f"{row}\n".replace("'", '"').replace("None", "null") for row in content))
+        path.write_text("".join(json.dumps(row) + "\n" for row in content))
     site = file.site.model_copy(update={"state": folder / "state", "ledger_head": folder / "ledger_head.json"})
     return file.model_copy(update={"site": site, "data": file.data.model_copy(update={"file": path})})
 
@@ -117,14 +118,18 @@ class Wire:
         return call
 
 
+def service_of(file: SiteFile, wait: Callable[[float], None]) -> Service:
+    file.site.state.mkdir(exist_ok=True)
+    status = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
+    return Service(file, RunLog(file.site.state / "events.jsonl"), cast(Any, status), wait)
+
+
 def what_the_server_sees(file: SiteFile, orders: Sequence[TrainOrder], monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """All that leaves a site, by its own service, app and connection, in answer to some orders."""
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 5, 1
     wire = Wire()
     monkeypatch.setattr(ServerAccess, "client", lambda _: wire)
-    file.site.state.mkdir(exist_ok=True)
-    telling = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
-    service = Service(file, RunLog(file.site.state / "events.jsonl"), cast(Any, telling), wait=lambda _: None)
+    service = service_of(file, lambda _: None)
     app = client_app(service, file.policy.permit_reply)
     connection = Connection(ServerAccess("north", "127.0.0.1:1", None, KEY), file.site.state / "node")
     for number, order in enumerate(orders):
@@ -308,9 +313,7 @@ def test_a_declined_order_is_answered_at_times_that_double() -> None:
 def test_only_a_declined_order_waits(file: SiteFile, forge: Forge) -> None:
     waited: list[float] = []
     site = write(file, rows(3))
-    site.site.state.mkdir()
-    telling = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
-    service = Service(site, RunLog(site.site.state / "events.jsonl"), cast(Any, telling), wait=waited.append)
+    service = service_of(site, waited.append)
     for order in (forge({"training.rounds": 101}), replace(forge(), adapter=AdapterState({})), forge()):
         with pytest.raises(HushtuneError):
             service.train(order)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from fixture_types import Change, LearnerOf
-from site_toml import site_toml
+from site_toml import site_toml, write_records
 
 from client import secure_sum as module
 from client.membership import participant_of
@@ -61,8 +61,7 @@ class North:
         policy = POLICY.format(sha256_file(model / "model.safetensors"))
         (folder / "SITE.toml").write_text(site_toml(policy, more, columns='{ text = "text", label = "label" }'))
         self.file = SiteFile.load(folder / "SITE.toml")
-        rows = [{"text": f"aia bib {'aia ' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
-        self.file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_records(self.file.data.file)
         self.keys = {name: new_key() for name in NAMES} | {"north": make_site_key(self.file.server.key)}
         self.pin(self.keys)
         self.host = self.start()

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from fixture_types import Change, LearnerOf
 from forked import start_command
-from site_toml import site_toml
+from site_toml import site_toml, write_records
 
 from client import site as site_module
 from client.personal import FOLDER, Place, personalise
@@ -39,7 +39,6 @@ PAYS = 60.0  # epsilon that pays the run and one more round, by the filter
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
     """Make a site with 40 records that may load only the tiny model."""
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     (tmp_path / "SITE.toml").write_text(
         site_toml(
             POLICY.format(sha256_file(tiny_bert / "model.safetensors")),
@@ -47,7 +46,7 @@ def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
         )
     )
     file = SiteFile.load(tmp_path / "SITE.toml")
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_records(file.data.file)
     return limited(file, PAYS)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import Change, LearnerOf
-from site_toml import site_toml
+from site_toml import site_toml, write_records
 
 from client.data_stage.augmentation.writer import write
 from client.outward_codes import outward_code, reason_code
@@ -80,12 +80,6 @@ def host_of(file: SiteFile) -> Host:
     return Host(file, lambda *_, **__: None)
 
 
-def fill(file: SiteFile, count: int = 40) -> None:
-    """Write records of both labels into the site's data file."""
-    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(count)]
-    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
 def never_opened(path: Path) -> Callable[[], bool]:
     """Watch a path from now on, by Python's own audit event; gives whether nobody opened it."""
     seen: list[str] = []
@@ -142,7 +136,7 @@ def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it
 def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_gave_it_that_rank(
     file: SiteFile, forge: Forge
 ) -> None:
-    fill(file)
+    write_records(file.data.file)
     file, method = without_privacy(file), {"privacy.enabled": False, "aggregation.method": "partitioned_mean"}
     limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
     given = forge({**method, "data.sites.0.rank": 1})
@@ -202,7 +196,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
     file: SiteFile, forge: Forge, learner_of: LearnerOf, tiny_bert: Path
 ) -> None:
-    fill(file)
+    write_records(file.data.file)
     order = forge()
     here = file.carried_out(order.config)
     order = replace(order, adapter=read_adapter(learner_of(here).model))
@@ -219,7 +213,7 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
 def test_a_site_with_two_processes_answers_an_order_by_its_own_file_alone(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    fill(file)
+    write_records(file.data.file)
     file = file.model_copy(update={"model": file.model.model_copy(update={"processes": 2})})
     order = forge()
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
@@ -374,7 +368,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    fill(file, 30)
+    write_records(file.data.file, 30)
     told: list[tuple[str, dict[str, float]]] = []
     order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
