@@ -1,7 +1,7 @@
 """All config options that affect how one unit's gradient is computed, so that `bench.share` measures each, and each pair."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
@@ -30,28 +30,29 @@ LARGEST_SET = 12  # options in a set that covers many pairs at once
 REWORDED, ENCODED = TASKS[:2], (TASKS[0], TASKS[2])  # tasks whose texts may change, and tasks of an encoder
 
 
-def _padded(learner: Learner) -> None:
-    """Make the learner use padded batches, as for models that cannot use packed ones."""
-    vars(learner)["packs"] = False
+def _padded(learner: Learner) -> Learner:
+    """Return the learner with padded batches, as for models that cannot use packed ones."""
+    return replace(learner, may_pack=False)
 
 
-def _hooked(learner: Learner) -> None:
+def _hooked(learner: Learner) -> Learner:
     """Train a normalisation layer too; no fused layer covers it, so Opacus' hooks compute all per-record gradients."""
     layers = [m for m in learner.model.modules() if "norm" in type(m).__name__.lower() and hasattr(m, "weight")]
     layers[-1].requires_grad_(True)
-    _padded(learner)
+    return _padded(learner)
 
 
 @dataclass(frozen=True)
 class Option:
     """Changes of a config that affect how gradients are computed.
 
-    ``modify`` changes the learner where no config field can. ``lone`` options, which no config can express, are not paired.
+    ``modify`` returns a changed learner, where no config field can do so. ``lone`` options, which no config can express, are
+    not paired.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] = TASKS
-    modify: Callable[[Learner], None] | None = None
+    modify: Callable[[Learner], Learner] | None = None
     package: str | None = None
     lone: bool = False
 

@@ -145,7 +145,7 @@ def learner_of(config: RunConfig, chosen: Sequence[str], moved: float = 0.3) -> 
     for name in chosen:
         modify = OPTIONS[name].modify
         if modify is not None:
-            modify(learner)
+            learner = modify(learner)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in learner.model.parameters():

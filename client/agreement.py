@@ -59,14 +59,16 @@ def refuse_unless_personal(config: RunConfig, ranks: Mapping[str, int]) -> None:
     ConfigError
         Names the field that prevents personal adapters.
     """
-    other = next((site for site, rank in ranks.items() if rank != config.adapter.rank), "")
-    reasons = {
-        "adversary: its part of the adapter is not published; choose a run without one": config.adversary is not None,
-        f"data.sites.rank: site {other} trains with rank {ranks.get(other)}, so its model does not take the published "
-        f"adapter of rank {config.adapter.rank}; choose a run of one rank": other,
-        f"privacy.trust = '{config.privacy.trust}': no site adds noise of its own, so a personal adapter would have none; "
-        "choose a run with trust 'local'": config.privacy.enabled and config.privacy.trust != "local",
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            raise ConfigError(f"personal adapters: {reason}")
+    if config.adversary is not None:
+        raise ConfigError("personal adapters: adversary: its part of the adapter is not published; choose a run without one")
+    for site, rank in ranks.items():
+        if rank != config.adapter.rank:
+            raise ConfigError(
+                f"personal adapters: data.sites.rank: site {site} trains with rank {rank}, so its model does not take the "
+                f"published adapter of rank {config.adapter.rank}; choose a run of one rank"
+            )
+    if config.privacy.enabled and config.privacy.trust != "local":
+        raise ConfigError(
+            f"personal adapters: privacy.trust = '{config.privacy.trust}': no site adds noise of its own, so a personal "
+            "adapter would have none; choose a run with trust 'local'"
+        )
