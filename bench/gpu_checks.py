@@ -91,15 +91,7 @@ def small_config(kind: str, folder: Path, place: torch.device, *, tiny: bool, sa
 
 
 def exactness(config: RunConfig, way: Way) -> list[Row]:
-    """Compare per-record gradients with those of single records, for one way of computing a batch.
-
-    Parameters
-    ----------
-    config
-        Config of the small model.
-    way
-        The way.
-    """
+    """Compare per-record gradients with those of single records, for one way of computing a batch."""
     part = f"exactness, {'decoder' if config.task.name == 'instruction' else 'encoder'}"
     if way.dtype == "nf4" and not is_installed("bitsandbytes"):
         return [Row(part, way.name, "left out: bitsandbytes is not installed")]

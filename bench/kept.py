@@ -73,11 +73,5 @@ NATIONS = (
 
 
 def values(fake: Faker) -> Mapping[str, Callable[[], str]]:
-    """Return the makers of the values that only these frames have.
-
-    Parameters
-    ----------
-    fake
-        Values of the frame's locale.
-    """
+    """Return the makers of the values that only these frames have."""
     return {"NATION": lambda: str(fake.random_element(NATIONS.split()))}

@@ -21,15 +21,7 @@ from simulations.display.bars import Bars
 
 
 def found_with(config: RunConfig, asked: Mapping[str, int]) -> Mapping[str, Any]:
-    """Return what the attacks find in the adapters of a run, or what they found earlier.
-
-    Parameters
-    ----------
-    config
-        The run.
-    asked
-        Numbers of canaries, references and fills.
-    """
+    """Return what the attacks find in the adapters of a run, or what they found earlier."""
     earlier: Mapping[str, Any] = read_findings(config.run.output / config.run.name).get(NAME, {})
     wanted = {"config_digest": config.digest(), **asked}
     if "strong_enough" in earlier and all(earlier.get(name) == value for name, value in wanted.items()):

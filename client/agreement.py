@@ -45,14 +45,7 @@ def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size
 
 
 def refuse_unless_personal(config: RunConfig, ranks: Mapping[str, int]) -> None:
-    """Refuse a run after which these sites cannot train personal adapters.
-
-    Parameters
-    ----------
-    config
-        The run.
-    ranks
-        The rank that each of the sites trains.
+    """Refuse a run after which sites that train these ranks cannot train personal adapters.
 
     Raises
     ------

@@ -33,11 +33,6 @@ def ledger_end(file: SiteFile) -> Mapping[str, Any]:
 def confirm(file: SiteFile) -> None:
     """Rewrite the second copy of the chain head from the ledger on disk.
 
-    Parameters
-    ----------
-    file
-        The site's file.
-
     Raises
     ------
     LedgerError

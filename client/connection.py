@@ -102,13 +102,6 @@ class Connection:
     def answer(self, app: ClientApp, message: Message) -> None:
         """Run the installed app on a message and send its reply.
 
-        Parameters
-        ----------
-        app
-            App that carries out orders.
-        message
-            Message from the server.
-
         Raises
         ------
         ServerGone

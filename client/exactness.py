@@ -73,17 +73,7 @@ def _refuse_differences(learner: Learner, chosen: Sequence[Example], distillatio
 
 @contextmanager
 def loss_of(learner: Learner, chosen: Sequence[Example], distillation: float) -> Iterator[LossOf]:
-    """Yield a function that returns the losses of some examples: several are computed as in training, one without packing.
-
-    Parameters
-    ----------
-    learner
-        Task and model.
-    chosen
-        Encoded records.
-    distillation
-        Weight of the distillation term of the loss.
-    """
+    """Yield a function that returns the losses of some examples: several computed as in training, one without packing."""
     with ExitStack() as given:
 
         def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:

@@ -36,15 +36,7 @@ class IdentityInUse(ServerGone):
 
 
 def refusal(access: ServerAccess, status: int) -> Exception:
-    """Return the error for a server that answers a connecting site with a status.
-
-    Parameters
-    ----------
-    access
-        How the site tried to reach the server.
-    status
-        Status of the server's HTTP answer.
-    """
+    """Return the error for a server that answers a connecting site with this HTTP status."""
     address, site_id = access.address, access.site_id
     if status == 401:
         return ConnectionRefused(

@@ -24,17 +24,7 @@ class Memory:
         return self._moments[max(earlier)] if earlier else None
 
     def keep(self, run_id: str, round_number: int, moments: AdapterState) -> None:
-        """Store the moments after a round atomically.
-
-        Parameters
-        ----------
-        run_id
-            Id of the run.
-        round_number
-            Number of the round, from 1.
-        moments
-            State of the optimiser.
-        """
+        """Store the moments after a round atomically."""
         self._switch_run(run_id)
         self._moments[round_number] = moments
         old = sorted(self._moments)[:-KEPT]

@@ -87,13 +87,7 @@ def metered(plans: Mapping[str, PrivacyPlan | None], sizes: Sizes, device: str =
 
 
 def engine_device(asked: str) -> str:
-    """Return where a run's noise is drawn: on a CUDA device if it trains there, else on the CPU.
-
-    Parameters
-    ----------
-    asked
-        ``model.device`` of the run.
-    """
+    """Return where a run with this ``model.device`` draws its noise: on a CUDA device if it trains there, else a CPU."""
     return "cuda" if choose_device(asked).type == "cuda" else "cpu"
 
 

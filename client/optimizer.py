@@ -26,13 +26,7 @@ def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.Ada
 
 
 def read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """Return the optimiser's state as named arrays, with an adapted clipping norm; the rest follows from the config.
-
-    Parameters
-    ----------
-    optimizer
-        Optimiser from `optimizer_of`.
-    """
+    """Return an optimiser's moments as named arrays, with an adapted clipping norm; the rest follows from the config."""
     state = optimizer.state_dict()
     arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
     if CLIPPING_NORM in state["param_groups"][0]:
@@ -66,17 +60,7 @@ def write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> No
 
 
 def set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
-    """Set each learning rate to a share of its peak.
-
-    Parameters
-    ----------
-    optimizer
-        Optimiser from `optimizer_of`.
-    peaks
-        Peak rate of each parameter group.
-    factor
-        The share, which the schedule gives.
-    """
+    """Set the learning rate of each parameter group to a share of its peak, as the schedule says."""
     for group, peak in zip(optimizer.param_groups, peaks, strict=True):
         group["lr"] = peak * factor
 

@@ -19,13 +19,6 @@ UNORDERED = ("task.labels", "adversary.groups")
 def permit(file: SiteFile, order: "TrainOrder") -> None:
     """Check an order against the policy and against the site's own settings for its records.
 
-    Parameters
-    ----------
-    file
-        The site's file.
-    order
-        Order from the server.
-
     Raises
     ------
     PolicyRefused

@@ -28,15 +28,7 @@ class Need:
     lean: float
 
     def of(self, records: int, *, checkpointing: bool) -> float:
-        """Return the bytes of a step with this many records at once.
-
-        Parameters
-        ----------
-        records
-            Records in one micro-batch.
-        checkpointing
-            Whether gradient checkpointing is on.
-        """
+        """Return the bytes of a step with this many records at once."""
         return self.fixed + records * (self.lean if checkpointing else self.whole)
 
 
@@ -55,13 +47,6 @@ def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
 
 def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse an adapter unless it has exactly these tensors, and numbers from which a round can start.
-
-    Parameters
-    ----------
-    adapter
-        Adapter of an order.
-    shapes
-        Shape of each trained tensor, by name.
 
     Raises
     ------

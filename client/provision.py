@@ -110,13 +110,6 @@ def _identity(path: Path) -> tuple[str, ServerSection]:
 def admit_site(folder: Path, more: int) -> dict[str, Any]:
     """Allow a server to ask for ``more`` further set-ups of the site's records.
 
-    Parameters
-    ----------
-    folder
-        Folder with the SITE.toml.
-    more
-        Number of further set-ups.
-
     Returns
     -------
     dict[str, Any]

@@ -48,13 +48,7 @@ def summary(folder: Path, *, public: bool, target_delta: float | None = None) ->
 
 
 def count_band(count: int) -> str:
-    """Return the band of a count.
-
-    Parameters
-    ----------
-    count
-        Zero or more.
-    """
+    """Return the band of a count, which is zero or more."""
     if count == 0:
         return "none"
     if count < FEWEST:
@@ -66,13 +60,7 @@ def count_band(count: int) -> str:
 
 
 def epsilon_band(epsilon: float) -> float:
-    """Return the smallest power of two that an epsilon does not exceed, at least 0.25; zero stays zero.
-
-    Parameters
-    ----------
-    epsilon
-        Finite, zero or more.
-    """
+    """Return the smallest power of two that a finite epsilon does not exceed, at least 0.25; zero stays zero."""
     if epsilon == 0:
         return 0.0
     band = max(SMALLEST_BAND, 2.0 ** math.floor(math.log2(epsilon)))

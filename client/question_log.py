@@ -99,12 +99,7 @@ class SetUps:
         return self._count(self.book())
 
     def allow(self, run: RunConfig) -> None:
-        """Enter the set-up that a run asks for, unless it is in the file already.
-
-        Parameters
-        ----------
-        run
-            Configuration of the run as the site carries it out.
+        """Enter the set-up that a run asks for, as the site carries it out, unless it is in the file already.
 
         Raises
         ------

@@ -41,20 +41,7 @@ class ServerAccess:
 
     @classmethod
     def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path, parameters: int) -> "ServerAccess":
-        """Read the certificate of the authority and the site's key.
-
-        Parameters
-        ----------
-        site_id
-            Name of the site.
-        address
-            Host:port of the server.
-        ca
-            Certificate file of the authority; None means no TLS, for a trial on one machine.
-        key
-            Private key file of the site.
-        parameters
-            Largest number of parameters of an adapter that the site accepts.
+        """Read the site's key and the certificate ``ca`` of the authority; None means no TLS, for a trial on one machine.
 
         Raises
         ------

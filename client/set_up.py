@@ -115,13 +115,6 @@ class Host:
 
         The steward asks, not a server, so every reason is shown, and nothing is counted as a question about the records.
 
-        Parameters
-        ----------
-        config
-            The published config of the run.
-        run_id
-            Its id.
-
         Raises
         ------
         HushtuneError

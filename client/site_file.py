@@ -91,11 +91,6 @@ class SiteFile(Section):
         The check of gradients before training takes at least `FEWEST_CHECKED` records, whatever the run asks for. All other
         fields stay as they are, and no path that the server wrote is ever opened.
 
-        Parameters
-        ----------
-        run
-            Configuration of an order.
-
         Raises
         ------
         ConfigError
@@ -136,11 +131,6 @@ class SiteFile(Section):
         """Return the rank that this site trains in a run: at most ``policy.max_rank``, if the run takes lower ranks.
 
         The server sees it in the shape of the reply. It follows from this file and the run alone, and from no record.
-
-        Parameters
-        ----------
-        run
-            Configuration of an order.
         """
         asked = run.at_site(self.site.id).adapter.rank
         return min(asked, self.policy.max_rank) if run.takes_lower_ranks and self.policy.max_rank else asked

@@ -72,26 +72,14 @@ class StatusWriter:
         self._write()
 
     def step(self, step: str) -> None:
-        """Record what the site does for the order that is under way; a step without a name here changes nothing.
-
-        Parameters
-        ----------
-        step
-            Code name of a step of the set-up of records.
-        """
+        """Record what the site does for the order that is under way; a step without a name here changes nothing."""
         outcome, last = STEPS.get(step), self._orders[-1] if self._orders else None
         if outcome is not None and last is not None and last.outcome in get_args(UnderWay) and last.outcome != outcome:
             self._orders[-1] = last.model_copy(update={"outcome": outcome})
             self._write()
 
     def budgets(self, budgets: Sequence[BudgetSeen]) -> None:
-        """Record the current budgets from the ledger.
-
-        Parameters
-        ----------
-        budgets
-            Spent and allowed epsilon, by dataset and for the site.
-        """
+        """Record the current budgets from the ledger, by dataset and for the site."""
         self._budgets = tuple(budgets)
         self._write()
 

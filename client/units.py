@@ -46,13 +46,7 @@ class TrainingSet:
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> "TrainingSet":
-        """Make each record a unit of its own.
-
-        Parameters
-        ----------
-        examples
-            Encoded records.
-        """
+        """Make each record a unit of its own."""
         return cls(examples, [(row,) for row in range(len(examples))])
 
     def rows(self, chosen: Sequence[int], occasion: int) -> Rows:
@@ -78,11 +72,6 @@ class TrainingSet:
 
     def label_shares(self, labels: int) -> Floats:
         """Return each unit's share of each label.
-
-        Parameters
-        ----------
-        labels
-            Number of labels.
 
         Returns
         -------
@@ -130,13 +119,6 @@ def units_of(persons: Sequence[str]) -> list[Unit]:
 
 def split(rows: Rows, parts: int) -> list[Rows]:
     """Split the rows of a step into parts of about equal tokens; no unit is in two parts, and a part may be empty.
-
-    Parameters
-    ----------
-    rows
-        Examples and units of a step.
-    parts
-        Number of parts.
 
     Returns
     -------

@@ -103,17 +103,7 @@ class _Process:
 
 
 def share(learner: Learner, part: Part, config: RunConfig) -> Sum:
-    """Return the clipped sum of some rows, without noise; it may go only to the process that adds the noise.
-
-    Parameters
-    ----------
-    learner
-        Task and model of this process.
-    part
-        What to compute.
-    config
-        The run as the site carries it out.
-    """
+    """Return the clipped sum of some rows, without noise; it may go only to the process that adds the noise."""
     write_adapter(learner.model, part.adapter)
     learner.model.train()
     weights = on_device(part.label_weights, learner)
@@ -127,15 +117,7 @@ def share(learner: Learner, part: Part, config: RunConfig) -> Sum:
 
 
 def on_this_share(learner: Learner, processes: int) -> Learner:
-    """Return a learner limited to its share of threads and memory if all processes of the site compute on one CPU.
-
-    Parameters
-    ----------
-    learner
-        A learner that was just loaded.
-    processes
-        Number of processes at the site.
-    """
+    """Return a learner limited to its share of threads and memory if all processes of the site compute on one CPU."""
     if learner.base.device.type != "cpu" or processes == 1:
         return learner
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))

@@ -55,17 +55,7 @@ def inverse_shares(counts: Floats, balance: BalanceSection) -> Floats:
 
 
 def resampled(data: TrainingSet, config: RunConfig, site_id: str) -> TrainingSet:
-    """Repeat units with rare labels, or leave out some with frequent ones; never used under privacy.
-
-    Parameters
-    ----------
-    data
-        A site's training set.
-    config
-        The run's config; ``balance.resample`` is none, over or under.
-    site_id
-        Name of the site, for the random stream.
-    """
+    """Repeat units with rare labels, or leave out some with frequent ones, by ``balance.resample``; never under privacy."""
     how = config.balance.resample
     if how == "none" or not data.units:
         return data

@@ -98,13 +98,6 @@ class Cache:
     def put(self, name: str, scrubbed: Scrubbed) -> None:
         """Keep scrubbed records.
 
-        Parameters
-        ----------
-        name
-            The name of the entry.
-        scrubbed
-            The records and their counts.
-
         Raises
         ------
         DataError
@@ -121,13 +114,6 @@ class Cache:
 
     def write(self, name: str, content: Any) -> None:
         """Keep JSON values, whole or not at all, in a file that only its owner can read.
-
-        Parameters
-        ----------
-        name
-            The name of the entry.
-        content
-            JSON values.
 
         Raises
         ------
