@@ -1,7 +1,8 @@
 """Load each export with its own consumer in a new environment: python -m bench.consumers [--environment FOLDER].
 
 For each form a small run is simulated and exported. The new environment has transformers, peft and gguf in the versions
-of this one, and no hushtune. What they compute there is compared with what the run's adapter computes here.
+of this one, and no hushtune. The values that these packages compute there are
+compared with those of the run's adapter here.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Gather the pages of the documentation for the site builder: python -m bench.documentation, as `make docs` does.
 
-It copies ``docs`` to ``build/pages``, and adds the notebooks, SECURITY.md, and a reference of the configuration that is
-generated from its classes. MkDocs with the theme Material builds the site from there; nothing here depends on it, and its
-announced successor Zensical reads the same files.
+The command copies ``docs`` to ``build/pages``, and adds the notebooks, SECURITY.md, and a reference of the configuration
+that is generated from its classes. MkDocs with the theme Material builds the site from there. No code here depends on
+MkDocs, and its announced successor Zensical reads the same files.
 """
 
 import json

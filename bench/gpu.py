@@ -1,10 +1,10 @@
 """Try everything that runs differently on a GPU, in one command: make gpu, or python -m bench.gpu.
 
-It compares per-record gradients with single records for each way of computing a batch, in float32 and in the dtype that
-trains; checks the noise that the device draws; splits a step over two processes; and measures the time and peak memory of a
-step beside plain PEFT LoRA and Opacus, on a random model of 1 to 8 billion parameters, as many as fit. The model is made on
-the spot. The exit status is 1 if a check failed. ``--device cpu --tiny`` takes the same path on a tiny model; its times say
-nothing about a GPU. Rows: runs/bench/gpu.json.
+The command compares per-record gradients with single records for each way of computing a batch, in float32 and in the
+dtype that trains; checks the noise that the device draws; splits a step over two processes; and measures the time and peak
+memory of a step beside plain PEFT LoRA and Opacus, on a random model of 1 to 8 billion parameters, as many as fit. The model
+is made on the spot. The exit status is 1 if a check failed. ``--device cpu --tiny`` takes the same path on a tiny model; its
+times say nothing about a GPU. Rows: runs/bench/gpu.json.
 """
 
 import json

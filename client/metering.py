@@ -55,7 +55,7 @@ def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Metered:
-    """What the meter saw for each different plan, with the sites that have it."""
+    """The readings of the meter for each different plan, and the sites that have this plan."""
 
     readings: Mapping[PrivacyPlan, Reading]
     sites: Mapping[PrivacyPlan, Sequence[str]]

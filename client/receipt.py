@@ -17,8 +17,8 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
 
     The published rounds are recomputed as the server's chain, whose head each order carried and the ledger recorded. So the
     server told this site the same adapters, sites and replies, round by round, as the report states. The adapter that came
-    with an order must be the published one of the round before. It cannot be compared in the first order of a run, nor
-    where the adapter was rounded (``aggregation.encoding``) or cut to the site's own rank. The receipt cannot show that the
+    with an order must be the published one of the round before. An adapter cannot be compared if it came with the first
+    order of a run, or was rounded (``aggregation.encoding``) or cut to the site's own rank. The receipt cannot show that the
     aggregate is the sum of these replies, because a site does not see the replies of others.
 
     Parameters

@@ -130,7 +130,8 @@ class SiteFile(Section):
     def rank_in(self, run: RunConfig) -> int:
         """Return the rank that this site trains in a run: at most ``policy.max_rank``, if the run takes lower ranks.
 
-        The server sees it in the shape of the reply. It follows from this file and the run alone, and from no record.
+        The server sees the rank in the shape of the reply. The rank follows from this file and the run alone, and from no
+        record.
         """
         asked = run.at_site(self.site.id).adapter.rank
         return min(asked, self.policy.max_rank) if run.takes_lower_ranks and self.policy.max_rank else asked
