@@ -33,6 +33,9 @@ class Host:
     def train(self, order: TrainOrder) -> TrainReply:
         return TrainReply(order.run_id, order.round, order.nonce, "north", DELTA)
 
+    def ready(self, order: TrainOrder) -> None:
+        pass
+
     def budgets(self) -> tuple[()]:
         return ()
 
@@ -89,6 +92,16 @@ def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
         service.train(order_of(config_of(changes), number))
         finished.append(service.finished)
     assert finished == ends
+
+
+def test_a_run_that_is_over_does_not_end_the_secure_sum_of_the_next_one(
+    config_of: ConfigOf, service_of: Callable[..., Service]
+) -> None:
+    service = service_of()
+    service.train(order_of(config_of({"training.rounds": 1})))
+    assert service.finished
+    service.ready(order_of(config_of({"training.rounds": 3})))
+    assert not service.finished
 
 
 def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
