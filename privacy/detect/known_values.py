@@ -115,8 +115,9 @@ def _in_text(text: str, values: Sequence[KnownValue]) -> Iterable[Finding]:
 
 def _squeezed(text: str) -> tuple[str, list[int]]:
     """Return the letters and digits of a text in small letters, and the place of each."""
-    kept = [(small, place) for place, c in enumerate(text) if c.isalnum() and len(small := c.lower()) == 1]
-    return "".join(small for small, _ in kept), [place for _, place in kept]
+    places = [place for place, c in enumerate(text) if c.isalnum()]
+    # The small form of "İ" has two characters, i and a dot above it.
+    return "".join(text[place].lower()[0] for place in places), places
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:

@@ -146,8 +146,6 @@ class Replacer:
 
     def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
         """Put numbered tags in place of disjoint findings, given in reading order; ``table`` learns new values."""
-        if not findings:
-            return text
         # Presidio replaces from the end, so the tags are made here first, to be numbered in reading order.
         for finding in findings:
             table.tag(finding.label, text[finding.start : finding.end], finding.score)

@@ -17,6 +17,8 @@ def covered(text: str, values: list[KnownValue]) -> list[str]:
         ("5550123999", "ring (555) 012-3999 or 555 0123 999", ["555) 012-3999", "555 0123 999"]),
         ("AB-123 456", "case ab123456.", ["ab123456"]),
         ("Jo Ashworth", "JO  ASHWORTH said so", ["JO  ASHWORTH"]),
+        ("İbrahim İnce", "so İBRAHİM İNCE said", ["İBRAHİM İNCE"]),
+        ("İİİ", "signed İİİ", ["İİİ"]),
         ("1234", "12345 and 91234 and 1234.", ["1234"]),
         ("12 34", "1 / / / / / 234", []),
         ("Reading", "reading in Reading", ["Reading"]),
