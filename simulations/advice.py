@@ -125,15 +125,7 @@ def advice_rows(config: RunConfig, passes: float | None = None) -> list[dict[str
 
 
 def choices_of(config: RunConfig, passes: float) -> Iterator[Choice]:
-    """Yield every choice of trust model and steps that computes each record at most this often and has a plan.
-
-    Parameters
-    ----------
-    config
-        The run.
-    passes
-        Times that a site may compute each of its records in the whole run.
-    """
+    """Yield every choice of trust model and steps that computes each record at most this often and has a plan."""
     accountant, dimension = Accountant(), sum(math.prod(shape) for shape in shapes_of(config).values())
     for trust in TRUSTS:
         for steps in STEPS:

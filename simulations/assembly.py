@@ -241,13 +241,7 @@ def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[
 
 
 def declared_groups(config: RunConfig, data: Sequence[SiteData]) -> Mapping[str, Mapping[int, str]]:
-    """Return the declared groups of the held-out records, by owner and position.
-
-    Parameters
-    ----------
-    config, data
-        The run, and its sites' scrubbed records.
-    """
+    """Return the declared groups of the held-out records, by owner and position."""
     groups: dict[str, Mapping[int, str]] = {site.section.id: site.groups for site in data}
     if config.evaluation.file and config.group_column:
         rows = read_records(config.evaluation.file, config)

@@ -86,29 +86,13 @@ def demonstrate(config: RunConfig, place: Place) -> None:
 
 
 def provision(config: RunConfig, place: Place) -> None:
-    """Create the server's folder, which contains a folder to hand over to each site.
-
-    Parameters
-    ----------
-    config
-        The run; its sites get a folder each.
-    place
-        The demo's folder and port.
-    """
+    """Create the server's folder, which contains a folder to hand over to each site."""
     sites = [part for site in config.data.sites for part in ("--site", site.id)]
     hushtune("provision", "server", "--host", "127.0.0.1", "--port", place.port, "--out", place.server, *sites)
 
 
 def hand_out(config: RunConfig, place: Place) -> None:
-    """Give each site its folder, key and records, and the server the held-out records and the sites' public keys.
-
-    Parameters
-    ----------
-    config
-        The run; it declares the sites and their numbers of records.
-    place
-        The demo's folder and port.
-    """
+    """Give each site its folder, key and records, and the server the held-out records and the sites' public keys."""
     held_out: list[dict[str, object]] = []
     for index, site in enumerate(config.data.sites):
         home = place.folder / site.id
@@ -140,13 +124,7 @@ def finish(place: Place, server: subprocess.Popen[bytes]) -> None:
 
 
 def serve(place: Place) -> subprocess.Popen[bytes]:
-    """Start the server's process.
-
-    Parameters
-    ----------
-    place
-        The demo's folder and port; the process logs to server.log in that folder.
-    """
+    """Start the server's process, which logs to server.log in the demo's folder."""
     at = ("--listen", f"127.0.0.1:{place.port}", "--health", "127.0.0.1:0")
     held_out = f"evaluation.file={json.dumps(str(place.folder / 'held_out.jsonl'))}"
     changes = [part for change in (held_out, *place.changes) for part in ("--set", change)]
@@ -154,15 +132,7 @@ def serve(place: Place) -> subprocess.Popen[bytes]:
 
 
 def take_part(config: RunConfig, place: Place) -> list[subprocess.Popen[bytes]]:
-    """Start the client process of each site.
-
-    Parameters
-    ----------
-    config
-        The run; it names the sites.
-    place
-        The demo's folder; each process logs to <site id>.log there.
-    """
+    """Start the client process of each site, which logs to SITE.log in the demo's folder."""
     return [
         start(place.folder / f"{site.id}.log", "client", place.folder / site.id / "SITE.toml") for site in config.data.sites
     ]

@@ -63,15 +63,6 @@ def personal_adapters(prepared: Federation, run_id: str, published: AdapterState
     """Return how well each site's personal adapter does on the site's held-out records; a site without any is left out.
 
     Each site trains and is charged as by ``hushtune personalise``; the adapters are not kept.
-
-    Parameters
-    ----------
-    prepared
-        The federation, after its last round.
-    run_id
-        The run.
-    published
-        The published adapter.
     """
     found, evaluator = dict[str, Personal](), prepared.measures.evaluator
     for site in prepared.sites:

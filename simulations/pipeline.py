@@ -47,17 +47,7 @@ from simulations.studies.baselines import baselines_of
 def run_pipeline(
     config: RunConfig, anonymiser: Anonymiser, progress: Progress, workers: int, ray: str | None, personal: bool
 ) -> RunResult:
-    """Run a federation from config to report.
-
-    Parameters
-    ----------
-    config
-        The run.
-    anonymiser
-        Scrubs the records of all sites.
-    progress, workers, ray, personal
-        As for `simulations.run.simulate`.
-    """
+    """Run a federation from config to report; the parameters are those of `simulations.run.simulate`."""
     if personal:
         refuse_unmeasured(config, workers > 1 or ray is not None)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()

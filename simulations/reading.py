@@ -70,15 +70,7 @@ def begin_scrubbing(config: RunConfig, anonymiser: Anonymiser) -> None:
 
 
 def divided(config: RunConfig, records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
-    """Divide a site's records into training and held-out ones; with ``evaluation.file``, all of them train.
-
-    Parameters
-    ----------
-    config
-        The run's config.
-    records
-        The cleaned records of one site.
-    """
+    """Divide a site's cleaned records into training and held-out ones; with ``evaluation.file``, all of them train."""
     if config.evaluation.file is not None:
         return records, []
     return split_held_out(records, config.data.held_out, config.run.seed)

@@ -45,15 +45,6 @@ class SiteStore:
     def put(self, data: SiteData, dataset: Dataset, ledger: ChainHead) -> None:
         """Write what a process needs to build a site.
 
-        Parameters
-        ----------
-        data
-            The site's records.
-        dataset
-            The identities of the raw records.
-        ledger
-            The end of the site's ledger.
-
         Raises
         ------
         RunError

@@ -10,11 +10,6 @@ from shared.tasks.head import HEADS
 def trainable_rows(config: RunConfig) -> dict[str, Any]:
     """Return each trained tensor with its shape and learning rate, and the numbers of trained and frozen parameters.
 
-    Parameters
-    ----------
-    config
-        The run's config.
-
     Raises
     ------
     ModelError

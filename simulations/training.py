@@ -76,14 +76,7 @@ def train_federation(
 
 
 def refuse_lasting_ledger(config: RunConfig, command: str) -> None:
-    """Refuse to train many times, also without privacy, on records with a lasting ledger.
-
-    Parameters
-    ----------
-    config
-        The run.
-    command
-        Name of the command, for the error message.
+    """Refuse, for a command, to train many times and also without privacy on records with a lasting ledger.
 
     Raises
     ------

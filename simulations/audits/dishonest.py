@@ -124,15 +124,6 @@ def false_records(attack: AttackName, records: Sequence[Record], labels: Sequenc
 
     A label flip gives each record the next label; a backdoor puts the trigger into every second record and gives these the
     first label; the other attacks change no record.
-
-    Parameters
-    ----------
-    attack
-        The attack.
-    records
-        The site's own records.
-    labels
-        The labels of the task, in order.
     """
     if attack == "label flip":
         following = dict(zip(labels, [*labels[1:], labels[0]], strict=True))

@@ -224,17 +224,7 @@ def _with_records(site: SiteData, records: Sequence[Record]) -> SiteData:
 
 
 def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: int) -> list[list[Record]]:
-    """Deal records to ten sites of equal size: at random, or to each site by its own mix of labels (Dirichlet 0.3).
-
-    Parameters
-    ----------
-    records, labels
-        The pooled records, and the task's labels.
-    split
-        ``iid`` or ``dirichlet``.
-    seed
-        The run's seed.
-    """
+    """Deal records to ten sites of equal size: at random, or to each site by its own mix of labels (Dirichlet 0.3)."""
     draw, size = stream(seed, "deal", split), len(records) // SITES
     order = [records[place] for place in draw.permutation(len(records))]
     if split == "iid":

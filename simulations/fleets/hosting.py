@@ -128,15 +128,7 @@ class Host:
         self._envelopes[envelope.adapter.parameters] = envelope
 
     def answer(self, site_id: str, task: Task) -> Response:
-        """Carry out a task; an error of the site becomes a `Failed`.
-
-        Parameters
-        ----------
-        site_id
-            The site.
-        task
-            What it is asked.
-        """
+        """Carry out a task; an error of the site becomes a `Failed`."""
         if isinstance(task, Ask):
             return self._ask(site_id, task)
         try:

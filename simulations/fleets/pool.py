@@ -226,13 +226,6 @@ def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
 
     A site's declared size decides how many records a step computes, so it stands for the time of an order. By Graham (1969,
     doi 10.1137/0117039), the last worker then ends at most a third later than in the best division.
-
-    Parameters
-    ----------
-    sizes
-        Declared size of each site.
-    workers
-        Number of workers.
     """
     load, seat = [0] * workers, dict.fromkeys(sizes, 0)  # the baselines rely on this order, which is that of the sites
     for site in sorted(sizes, key=lambda name: (-sizes[name], name)):

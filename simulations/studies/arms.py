@@ -99,18 +99,7 @@ def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
 
 
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
-    """Train and measure one row.
-
-    Parameters
-    ----------
-    config, section
-        The run and its ``[compare]`` section.
-    arm
-        The row to run.
-    material
-        Records and accountant that all rows share.
-    folder
-        Folder for the ledgers of this row alone.
+    """Train and measure one row; ``folder`` is for the ledgers of this row alone.
 
     Raises
     ------

@@ -44,19 +44,7 @@ def prompts_of(section: CompareSection, public: Sequence[Record]) -> Iterator[Pr
 
 
 def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Record]) -> tuple[Learner, Prompt]:
-    """Return the prompt with the most right answers on public records that are not shown in a prompt.
-
-    Parameters
-    ----------
-    config, section
-        The run and its ``[compare]`` section.
-    public
-        Validation records.
-
-    Returns
-    -------
-    tuple of Learner and Prompt
-        The language model and the chosen prompt.
+    """Return the language model, and the prompt with the most right answers on public records that no prompt shows.
 
     Raises
     ------
@@ -78,19 +66,7 @@ def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Rec
 
 
 def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the label that the language model finds most likely as the whole answer to each question, (N,).
-
-    Parameters
-    ----------
-    learner
-        The language model.
-    prompt
-        The prompt.
-    records
-        N records to classify.
-    labels
-        The possible answers.
-    """
+    """Return the index of the label that the language model finds most likely as the whole answer for a record, (N,)."""
     asked = [
         Record({"instruction": prompt.ask(record.fields["text"], labels), "response": label})
         for record in records

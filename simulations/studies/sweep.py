@@ -85,18 +85,7 @@ def run_trial(
 ) -> float:
     """Run one federation, and return the value of its best round on the validation records; more is better.
 
-    Parameters
-    ----------
-    config
-        The trial's config.
-    data
-        The sites' scrubbed records.
-    held_out
-        The held-out records, each with the site that it came from.
-    folder
-        Folder for this trial's ledgers.
-    report
-        Called with (round, value) after each committed round.
+    ``report`` is called with (round, value) after each committed round; ``folder`` is for the ledgers of this trial alone.
     """
     public, _ = split_validation(config, held_out)
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
