@@ -1,9 +1,11 @@
 """Recompute every epsilon of a privacy card, with dp-accounting alone: python docs/check_epsilon.py CARD.
 
-Each sum costs 2^-31 more, because drawn noise is not exactly a rounded Gaussian (privacy/privacy_loss.py says why).
+Each sum costs 2^-31 of epsilon more, because drawn noise is not exactly a rounded Gaussian, and 2^-49 of delta, because an
+accountant's own sums are rounded (privacy/privacy_loss.py says why).
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -18,7 +20,10 @@ def epsilon_of(site, left=1.0):
         one_step = PoissonSampledDpEvent(row["sampling_rate"], GaussianDpEvent(row["noise_multiplier"] * left**0.5))
         accountant.compose(SelfComposedDpEvent(one_step, row["steps"]))
     sums = sum(row["steps"] for row in site["charged"])
-    return float(accountant.get_epsilon(site["target_delta"])) + sums * 2.0**-31 if site["charged"] else 0.0
+    delta = site["target_delta"] - sums * 2.0**-49
+    if delta <= 0:
+        return math.inf
+    return float(accountant.get_epsilon(delta)) + sums * 2.0**-31 if site["charged"] else 0.0
 
 
 card = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["card"]

@@ -19,7 +19,17 @@ from dp_accounting.rdp import RdpAccountant
 from privacy.calibration import calibrate
 from privacy.dense_loss import deltas_at
 from privacy.mechanism_event import MechanismEvent
-from privacy.privacy_loss import CLAIM_GRID, SAMPLING_LOSS, SEARCH_GRID, check_delta, composed, counted, epsilon_of
+from privacy.privacy_loss import (
+    CLAIM_GRID,
+    ROUNDING_LOSS,
+    SAMPLING_LOSS,
+    SEARCH_GRID,
+    check_delta,
+    check_grid,
+    composed,
+    counted,
+    epsilon_of,
+)
 from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import epsilon_up
@@ -56,6 +66,7 @@ class Accountant:
     """
 
     def __init__(self, grid: float = CLAIM_GRID) -> None:
+        check_grid(grid)
         self._grid = grid
         self._losses: dict[tuple[float, float], pld.PrivacyLossDistribution] = {}
         self._known: dict[tuple[frozenset[tuple[tuple[float, float], int]], float], float] = {}
@@ -195,7 +206,8 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
     if total is None:
         return (0.0,) * len(epsilons)
     left = [epsilon - SAMPLING_LOSS * counts.total() for epsilon in epsilons]
-    return tuple(min(1.0, max(0.0, float(delta))) for delta in deltas_at(total, left))
+    rounding = ROUNDING_LOSS * counts.total()
+    return tuple(min(1.0, max(0.0, float(delta)) + rounding) for delta in deltas_at(total, left))
 
 
 def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> float:

@@ -9,7 +9,7 @@ from dp_accounting.pld import privacy_loss_distribution as pld
 from scipy.optimize import brentq
 
 from privacy.mechanism_event import MechanismEvent
-from privacy.privacy_loss import SEARCH_GRID, check_delta, composed, counted, epsilon_of
+from privacy.privacy_loss import ROUNDING_LOSS, SEARCH_GRID, check_delta, composed, counted, epsilon_of
 from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import delta_up, epsilon_up
@@ -55,9 +55,16 @@ def calibrate(
     Raises
     ------
     PrivacyError
-        No noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target.
+        No noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target, or ``target_delta`` is
+        below what rounding may add to the delta of so many steps.
     """
     check_delta(target_delta)
+    sums = steps + sum(event.steps for event in others)
+    if target_delta <= ROUNDING_LOSS * sums:
+        raise PrivacyError(
+            f"target_delta {delta_up(target_delta)}: no epsilon of {sums} steps can be computed at so small a delta, "
+            f"because rounding may account for {delta_up(ROUNDING_LOSS * sums)}; set a larger one, or use fewer steps"
+        )
 
     def events(noise: float) -> list[MechanismEvent]:
         return [MechanismEvent(sampling_rate, noise, steps), *others]

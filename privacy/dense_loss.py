@@ -15,14 +15,38 @@ from dp_accounting.pld.pld_pmf import DensePLDPmf, PLDPmf, create_pmf_pessimisti
 from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from scipy import fft
 
+from shared.errors import PrivacyError
+
 Floats = npt.NDArray[np.float64]
 
+MOST_LOSSES = 2**27  # of a distribution, a gigabyte
 LARGEST_SPARSE = 1000  # probabilities of a loss that dp-accounting keeps sparse
 ROUNDED = 1e-12  # the most by which rounding may raise a divergence
 LOST = 1e-15  # probability that a composition may count as an infinite loss; dp-accounting's default
 ORDERS = 20  # of the Chernoff bound, in each direction
 CHUNK = 8192  # probabilities that are added at once
 MARGIN = 1e-9  # larger than any difference between a logarithm of numpy and one of math
+LARGEST_EXPONENT = 700.0  # whose exponential, times any number of probabilities, is a float
+
+
+def refuse_too_many(losses: int) -> None:
+    """Refuse a distribution that would fill the memory.
+
+    Parameters
+    ----------
+    losses
+        Number of its losses.
+
+    Raises
+    ------
+    PrivacyError
+        They are more than ``MOST_LOSSES``.
+    """
+    if losses > MOST_LOSSES:
+        raise PrivacyError(
+            f"epsilon: the privacy losses of this plan lie on {losses:.1e} points, and at most {MOST_LOSSES:.1e} can be "
+            "computed; use fewer steps, more noise or a lower sampling rate"
+        )
 
 
 def discretised(grid: float, low: int, high: int, deltas: Floats) -> PLDPmf:
@@ -71,12 +95,13 @@ def deltas_at(loss: PrivacyLossDistribution, epsilons: Sequence[float]) -> Float
 
 def _self_composed(pmf: PLDPmf, count: int) -> PLDPmf:
     if not isinstance(pmf, DensePLDPmf):
-        if pmf.size**count <= LARGEST_SPARSE:
+        if count < LARGEST_SPARSE.bit_length() and pmf.size**count <= LARGEST_SPARSE:  # a power of a million takes seconds
             return pmf.self_compose(count)
         pmf = pmf.to_dense_pmf()
     probabilities = pmf._probs
     low, high = _bounds(probabilities, count)
     length = high - low + 1
+    refuse_too_many(length)
     padded = fft.next_fast_len(max(length, len(probabilities)))
     wrapped = np.real(fft.ifft(fft.fft(probabilities, padded) ** count))
     infinite = LOST - math.expm1(count * math.log1p(-pmf._infinity_mass))
@@ -111,12 +136,13 @@ def _epsilon_at(pmf: PLDPmf, delta: float) -> float:
         return math.inf
     above, below = pmf._infinity_mass, 0.0
     for losses, probabilities in _from_above(pmf):
-        scaled = np.array(list(map(math.exp, (-losses).tolist()))) * probabilities  # numpy's exp may differ in the last bit
+        exponents = np.minimum(-losses, LARGEST_EXPONENT).tolist()  # a loss below -700 is not reached, but may be in a chunk
+        scaled = np.array(list(map(math.exp, exponents))) * probabilities  # numpy's exp may differ in the last bit
         masses, lower = _running(above, probabilities), _running(below, scaled)
-        unbounded = np.flatnonzero((masses[1:] >= delta) & (lower[1:] == 0))  # where the exponentials of losses are 0
-        if len(unbounded):
-            return max(0.0, float(losses[unbounded[0]]))
         end = _first_not_below(masses, lower, losses, delta)
+        unbounded = np.flatnonzero((masses[1:] >= delta) & (lower[1:] == 0))  # where the exponentials of losses are 0
+        if len(unbounded) and unbounded[0] < end:
+            return max(0.0, float(losses[unbounded[0]]))
         above, below = float(masses[end]), float(lower[end])
         if end < len(losses):
             break
@@ -128,7 +154,7 @@ def _first_not_below(masses: Floats, lower: Floats, losses: Floats, delta: float
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reached = np.log((masses[:-1] - delta) / lower[:-1]) >= losses - MARGIN  # false where there is no logarithm
     for place in np.flatnonzero(reached & (lower[:-1] > 0)):
-        if math.log((masses[place] - delta) / lower[place]) >= losses[place]:
+        if math.log(float(masses[place] - delta) / float(lower[place])) >= losses[place]:
             return int(place)
     return len(losses)
 
@@ -152,7 +178,8 @@ def _deltas_at(pmf: PLDPmf, epsilons: Floats) -> Floats:
     dense = pmf.to_dense_pmf()
     losses = (np.arange(dense.size) + dense._lower_loss) * dense._discretization
     above = _running(dense._infinity_mass, np.flip(dense._probs))
-    below = _running(0.0, np.flip(dense._probs * np.exp(-losses)))
+    below = _running(0.0, np.flip(dense._probs * np.exp(np.minimum(-losses, LARGEST_EXPONENT))))
     larger = dense.size - np.searchsorted(losses, epsilons, side="right")  # number of losses above each epsilon
-    deltas: Floats = above[larger] - np.exp(epsilons) * below[larger]
+    scaled = np.exp(np.minimum(epsilons, LARGEST_EXPONENT)) * below[larger]
+    deltas: Floats = above[larger] - np.where(epsilons > LARGEST_EXPONENT, 0.0, scaled)  # beyond it, an upper bound
     return deltas

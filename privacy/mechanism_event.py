@@ -1,12 +1,12 @@
 """Describe one kind of noised release: what a plan fixes, a ledger stores and an accountant adds up."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import PrivacyError
 
 Purpose = Literal["training", "clipping", "label_counts", "metrics"]
+MOST_NOISE = 1e100  # whose square is a float
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MechanismEvent:
     sampling_rate
         Probability q of each unit to be in a step, above 0 and at most 1 (1: a sum over all units).
     noise_multiplier
-        Standard deviation of the noise, divided by the L2 sensitivity of the sum.
+        Standard deviation of the noise, divided by the L2 sensitivity of the sum, above 0 and at most 1e100.
     steps
         Number of sums, 1 or more.
     purpose
@@ -43,9 +43,10 @@ class MechanismEvent:
     def __post_init__(self) -> None:
         if not 0 < self.sampling_rate <= 1:
             raise PrivacyError(f"sampling rate {self.sampling_rate}: must be above 0 and at most 1")
-        if not (self.noise_multiplier > 0 and math.isfinite(self.noise_multiplier)):
+        if not 0 < self.noise_multiplier <= MOST_NOISE:
             raise PrivacyError(
-                f"noise multiplier {self.noise_multiplier}: must be above 0, since without noise there is no epsilon"
+                f"noise multiplier {self.noise_multiplier}: must be above 0, since without noise there is no epsilon, and "
+                f"at most {MOST_NOISE:g}"
             )
-        if self.steps < 1:
-            raise PrivacyError(f"steps {self.steps}: must be at least 1")
+        if not (self.steps >= 1 and self.steps % 1 == 0):
+            raise PrivacyError(f"steps {self.steps}: must be a whole number, at least 1")

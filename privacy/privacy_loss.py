@@ -3,6 +3,7 @@
 Every figure is pessimistic: an upper bound for the neighbouring relation *add or remove one unit*.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -19,6 +20,11 @@ from shared.errors import PrivacyError
 # and 2^26 numbers per sum this gives 2^26 x 2 x 34 x 2^-64 < 2^-31. Noise beyond 20 standard deviations may never be drawn;
 # that adds less than 2^26 x 6e-89 x exp(epsilon) per sum to delta: below float64's rounding of delta if epsilon < 100.
 SAMPLING_LOSS = 2.0**-31
+# Delta charged for each Gaussian sum, because a composition in float64 is rounded, which can lower its divergence. Compared
+# with the same composition in long doubles, for plans of 2 to a million steps, the divergence was up to 2.3e-16 too low for
+# each step; eight times as much is charged. The divergence of one step is off by a few 1e-16, and composing steps adds these
+# errors up. Without this charge, 10,000 steps of noise 100 had epsilon 7.233 at delta 1e-12, and the true one is 7.238.
+ROUNDING_LOSS = 2.0**-49
 CLAIM_GRID = 1e-4  # discretisation of the privacy loss for a claimed epsilon; the default of dp-accounting
 SEARCH_GRID = 1e-3  # coarser and therefore more pessimistic: a target met on it is met on the claim's grid too
 
@@ -27,6 +33,23 @@ def check_delta(target_delta: float) -> None:
     """Refuse a delta that is not above 0 and below 1."""
     if not 0 < target_delta < 1:
         raise PrivacyError(f"target_delta {target_delta!r}: must be above 0 and below 1")
+
+
+def check_grid(grid: float) -> None:
+    """Refuse a discretisation of the privacy loss that is not above 0 and at most 1.
+
+    Parameters
+    ----------
+    grid
+        Distance of the points at which a loss is computed.
+
+    Raises
+    ------
+    PrivacyError
+        It is out of this range.
+    """
+    if not 0 < grid <= 1:
+        raise PrivacyError(f"grid {grid!r}: must be above 0 and at most 1")
 
 
 def counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
@@ -40,8 +63,14 @@ def counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
 def epsilon_of(
     total: pld.PrivacyLossDistribution | None, counts: Counter[tuple[float, float]], target_delta: float
 ) -> float:
-    """Return epsilon of a composed loss at ``target_delta``, plus the charge for the inexact noise of each sum."""
-    return epsilon_at(total, target_delta) + SAMPLING_LOSS * counts.total() if total else 0.0
+    """Return epsilon of a composed loss at ``target_delta``, plus the charges for inexact noise and for rounding.
+
+    Infinite if rounding alone may account for ``target_delta``.
+    """
+    if total is None:
+        return 0.0
+    left = target_delta - ROUNDING_LOSS * counts.total()
+    return epsilon_at(total, left) + SAMPLING_LOSS * counts.total() if left > 0 else math.inf
 
 
 def composed(

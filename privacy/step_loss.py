@@ -13,7 +13,7 @@ from dp_accounting.pld.pld_pmf import PLDPmf
 from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType, GaussianPrivacyLoss
 
-from privacy.dense_loss import discretised
+from privacy.dense_loss import discretised, refuse_too_many
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +29,11 @@ def loss_of_step(sampling_rate: float, noise_multiplier: float, grid: float) -> 
         Standard deviation of the noise, divided by the L2 sensitivity of the sum.
     grid
         Discretisation of the privacy loss.
+
+    Raises
+    ------
+    PrivacyError
+        The noise is so small that the losses would fill the memory.
     """
     removed = _discretised(sampling_rate, noise_multiplier, grid, AdjacencyType.REMOVE)
     if sampling_rate == 1.0:
@@ -43,6 +48,7 @@ def _discretised(rate: float, noise: float, grid: float, adjacency: AdjacencyTyp
     smallest, largest = bounds.epsilon_lower, bounds.epsilon_upper  # beyond these losses, next to no probability is left
     assert smallest is not None and largest is not None  # noqa: S101  the noise is continuous
     low, high = int(smallest // grid), -int(-largest // grid)
+    refuse_too_many(high - low + 1)
     deltas = _deltas(mechanism, np.arange(low, high + 1, dtype=np.float64) * grid)
     return discretised(grid, low, high, deltas)
 
