@@ -64,10 +64,10 @@ class Anonymiser:
             called with other groups, `scrub_groups` does all the work itself.
         """
         if self._crew is None and self._workers() > 1:
-            self._crew = Crew(self.section, self._key)
-            self._crew.grow(1)
+            crew = self._crew = Crew(self.section, self._key)
+            crew.grow(1)
             if read is not None:
-                self._ahead = _Ahead(read, self._scrub_groups)
+                self._ahead = _Ahead(read, lambda groups, progress: self._scrub_groups(groups, progress, crew))
                 self._ahead.start()
 
     def wait_until_read(self) -> None:
@@ -77,17 +77,14 @@ class Anonymiser:
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
-        ahead, self._ahead = self._ahead, None
+        ahead, crew = self._ahead, self._crew
+        self._ahead = self._crew = None
         if ahead is not None:
             ahead.wanted = False
-        self._end_crew()
+        if crew is not None:
+            crew.end()
         if ahead is not None:
             ahead.join()
-
-    def _end_crew(self) -> None:
-        if self._crew is not None:
-            self._crew.end()
-            self._crew = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
         """Scrub the records of one site, as `scrub_groups` does those of several."""
@@ -115,30 +112,31 @@ class Anonymiser:
         RunError
             A worker process died; there is no result then.
         """
-        ahead, self._ahead = self._ahead, None
-        found = ahead.results(groups, progress) if ahead is not None else None
-        return self._scrub_groups(groups, progress) if found is None else found
+        # The thread is forgotten only when it has ended: `close` ends the thread if this wait is interrupted.
+        found = self._ahead.results(groups, progress) if self._ahead is not None else None
+        self._ahead = None
+        crew, self._crew = self._crew, None
+        if found is not None:
+            return found
+        return self._scrub_groups(groups, progress, None if crew is None or crew.has_ended else crew)
 
-    def _scrub_groups(self, groups: Groups, progress: Callable[[int], None] | None) -> list[Scrubbed]:
+    def _scrub_groups(self, groups: Groups, progress: Callable[[int], None] | None, crew: Crew | None) -> list[Scrubbed]:
+        """Scrub groups in the worker processes of a crew, which is ended, or without one in new ones or in this process."""
         chunked = [[group[at : at + CHUNK] for at in range(0, len(group), CHUNK)] for group in groups]
         chunks = [chunk for group in chunked for chunk in group]
         advance = progress or (lambda _: None)
         workers = min(self._workers(), len(chunks))
         few = workers < 2 or sum(map(len, groups)) < FEW
-        if few and self._crew is None:
+        if few and crew is None:
             results = iter([self._scrub_here(chunk, advance) for chunk in chunks])
         else:
-            results = iter(self._scrub_apart(chunks, 1 if few else workers, advance))
+            crew = crew or Crew(self.section, self._key)
+            try:
+                crew.grow(1 if few else workers)
+                results = iter(crew.scrub(chunks, advance))
+            finally:
+                crew.end()
         return [merge_scrubbed(islice(results, len(group))) for group in chunked]
-
-    def _scrub_apart(self, chunks: Groups, workers: int, advance: Callable[[int], None]) -> list[Scrubbed]:
-        """Scrub chunks in worker processes, and then end these processes."""
-        self._crew = self._crew or Crew(self.section, self._key)
-        try:
-            self._crew.grow(workers)
-            return self._crew.scrub(chunks, advance)
-        finally:
-            self._end_crew()
 
     def _scrub_here(self, chunk: Sequence[RawRecord], advance: Callable[[int], None]) -> Scrubbed:
         """Scrub one chunk in this process."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
+from threading import Lock
 
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.detect.spacy_models import is_transformer, locate_second
@@ -30,11 +31,22 @@ class Crew:
     def __init__(self, section: AnonymiseSection, key: bytes = b"") -> None:
         self._section, self._key = section, key
         self._workers: list[Worker] = []
+        self._changing = Lock()
+        self.has_ended = False
 
     def grow(self, workers: int) -> None:
-        """Start processes until there are this many."""
-        while len(self._workers) < workers:
-            self._workers.append(start(serve, self._section, self._key))
+        """Start processes until there are this many.
+
+        Raises
+        ------
+        RunError
+            The crew has ended, in another thread perhaps; a process that started now would be ended by nobody.
+        """
+        while len(self._workers) < workers or self.has_ended:
+            with self._changing:
+                if self.has_ended:
+                    raise RunError("anonymiser: it was closed while it scrubbed records")
+                self._workers.append(start(serve, self._section, self._key))
 
     def scrub(self, chunks: Sequence[Chunk], advance: Callable[[int], None]) -> list[Scrubbed]:
         """Scrub chunks of records, each as soon as a process is free.
@@ -80,10 +92,12 @@ class Crew:
         return [results[index] for index in range(len(chunks))]
 
     def end(self) -> None:
-        """End the processes."""
-        for worker in self._workers:
-            worker.end()
-        self._workers = []
+        """End the processes, for good."""
+        with self._changing:
+            self.has_ended = True
+            for worker in self._workers:
+                worker.end()
+            self._workers = []
 
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:

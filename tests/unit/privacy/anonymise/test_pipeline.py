@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from privacy.anonymise import pipeline
+from privacy.anonymise import pipeline, workers
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.anonymise.workers import Crew
@@ -106,7 +106,7 @@ class Recording:
     given: ClassVar[list[int]] = []
 
     def __init__(self, *_: object) -> None:
-        self.ended = False
+        self.has_ended = False
 
     def grow(self, workers: int) -> None:
         """Start nothing."""
@@ -118,7 +118,7 @@ class Recording:
         return [Scrubbed(tuple(Record(raw.fields, raw.label, raw.position) for raw in chunk)) for chunk in chunks]
 
     def end(self) -> None:
-        self.ended = True
+        self.has_ended = True
 
 
 @pytest.fixture
@@ -195,6 +195,53 @@ def test_an_anonymiser_that_is_closed_before_its_records_are_read_scrubs_none(gi
         time.sleep(0.001)
     closed.set()
     closing_thread.join(30)
+    assert not ahead.is_alive()
+    assert given == []
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_an_anonymiser_that_is_closed_while_its_processes_start_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is refused in its first second is closed while the thread still starts processes."""
+    growing, really = Event(), workers.start
+
+    def start(*arguments: Any) -> Any:
+        if multiprocessing.active_children():
+            growing.set()
+            time.sleep(0.2)
+        return really(*arguments)
+
+    monkeypatch.setattr(workers, "start", start)
+    anonymiser = Anonymiser(AnonymiseSection(workers=3))
+    anonymiser.begin(lambda: [RECORDS * 20])
+    assert growing.wait(30)
+    ahead = anonymiser._ahead
+    anonymiser.close()
+    assert ahead is not None
+    assert not ahead.is_alive()
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interruption_while_records_are_scrubbed_ahead_ends_the_thread(
+    given: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Event()
+
+    def scrub(_: object, chunks: Sequence[Sequence[RawRecord]], advance: Callable[[int], None]) -> None:
+        advance(len(chunks[0]))
+        assert ended.wait(30)
+        raise RunError("a worker process died")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recording, "scrub", scrub)
+    monkeypatch.setattr(Recording, "end", lambda _: ended.set())
+    anonymiser = Anonymiser(AnonymiseSection(workers=2))
+    anonymiser.begin(lambda: GROUPS)
+    ahead = anonymiser._ahead
+    with pytest.raises(KeyboardInterrupt), closing(anonymiser):
+        anonymiser.scrub_groups(GROUPS, interrupt)
+    assert ahead is not None
     assert not ahead.is_alive()
     assert given == []
 
