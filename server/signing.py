@@ -4,6 +4,7 @@ The server signs each privacy card, so that anyone who knows the public key can 
 """
 
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -13,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from shared.errors import RunError
-from shared.identity.keys import write_private
-from shared.ops.disk import replace_file
+from shared.ops.disk import create_file, replace_file
 
 ALGORITHM = "Ed25519"
 
@@ -70,11 +70,11 @@ class SigningKey:
 
     @classmethod
     def _of(cls, path: Path) -> Self:
-        if path.exists():
-            return cls._load(path)
-        key = cls(Ed25519PrivateKey.generate())
-        write_private(path, key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return key
+        if not path.exists():
+            new = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            with suppress(FileExistsError):  # another process has just made a key, which then counts for both
+                create_file(path, new)
+        return cls._load(path)
 
     @classmethod
     def _load(cls, path: Path) -> Self:

@@ -4,10 +4,10 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from shared.errors import RunError
 
@@ -76,15 +76,38 @@ def create_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _partial(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """Write content under a temporary name beside a file; if the block fails, nothing of it stays."""
+    """Write content under a temporary name beside a file; if the block fails, nothing of it stays.
+
+    Another process, or another thread, that writes the same file waits until the block is over.
+    """
     partial = path.with_name(f"{path.name}.partial")
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
+    with _opened_alone(partial, mode) as stream:
+        try:
+            stream.truncate()
             stream.write(content)
-        yield partial
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+            stream.flush()
+            yield partial
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _opened_alone(path: Path, mode: int) -> BinaryIO:
+    """Open a file, made if it is not there, that is locked, still has its name, and has no other.
+
+    Who had the lock before has renamed or removed the file that we waited for, so that a new one must be made. Who was
+    killed between ``link`` and ``unlink`` has left the finished file under this name too; it must not be written.
+    """
+    while True:
+        stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, mode), "r+b")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            found = os.fstat(stream.fileno())
+            if os.path.samestat(found, path.stat()):
+                if found.st_nlink == 1:
+                    return stream
+                path.unlink()
+        stream.close()
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,7 +3,9 @@
 import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from hypothesis import given
@@ -94,3 +96,16 @@ def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
     first, again = (SigningKey.load_or_create(tmp_path / "key.pem").public for _ in range(2))
     assert first == again
+
+
+def test_servers_that_make_the_key_at_once_all_sign_with_the_one_in_the_file(tmp_path: Path) -> None:
+    barrier = Barrier(4)
+
+    def make(_: int) -> str:
+        barrier.wait(30)
+        return SigningKey.load_or_create(tmp_path / "key.pem").public
+
+    with ThreadPoolExecutor(4) as threads:
+        made = set(threads.map(make, range(4)))
+    assert made == {SigningKey.load_or_create(tmp_path / "key.pem").public}
+    assert (tmp_path / "key.pub").read_text(encoding="ascii").strip() in made

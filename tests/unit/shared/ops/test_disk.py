@@ -2,6 +2,8 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -81,6 +83,35 @@ def test_a_file_is_created_whole_or_not_at_all_and_never_replaced(tmp_path: Path
         create_file(path, b"two")
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_file_that_was_created_by_a_killed_process_is_not_emptied_by_the_next_attempt(tmp_path: Path) -> None:
+    """The process was killed after it gave the file its name, and before it removed the temporary one."""
+    key, partial = tmp_path / "key", tmp_path / "key.partial"
+    create_file(key, b"old")
+    os.link(key, partial)
+    with pytest.raises(FileExistsError):
+        create_file(key, b"new")
+    assert key.read_bytes() == b"old"
+    assert not partial.exists()
+
+
+def test_threads_that_write_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    created, path = [], tmp_path / "file"
+    contents = [str(number).encode() * 1000 for number in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(20):
+            replace_file(tmp_path / "shared", content)
+            assert (tmp_path / "shared").read_bytes() in contents
+        with suppress(FileExistsError):
+            create_file(path, content)
+            created.append(content)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, contents))
+    assert [path.read_bytes()] == created
+    assert sorted(tmp_path.iterdir()) == [path, tmp_path / "shared"]
 
 
 def test_an_error_of_the_system_within_a_librarys_own_exception_is_an_os_error() -> None:
