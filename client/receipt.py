@@ -80,12 +80,16 @@ def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[Ch
 def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[ChainHead], last: int, path: Path) -> int:
     """Compare the chain with the head that came with each order to this site; return the number of orders.
 
-    A reservation after the ``last`` reported round was made for a personal adapter, so it is not counted as an order.
+    A round begins only when the one before is committed, so an order must show the chain of all rounds before its own: a
+    server that showed a shorter past could send an adapter that is compared with none. A reservation after the ``last``
+    reported round, without an adapter to start from, was made for a personal adapter, so it is not counted as an order.
     """
     orders = [entry for entry in entries if entry.kind == "reserve" and entry.body["run_id"] == run_id]
     for entry in orders:
         shown = ChainHead(entry.body["server_entries"], entry.body["server_hash"])
-        if shown.entries >= len(heads) or heads[shown.entries] != shown:
+        is_order = entry.body["round"] <= last or "start" in entry.body
+        past = entry.body["round"] - 1 if is_order else shown.entries
+        if past >= len(heads) or heads[past] != shown:
             raise LedgerError(
                 f"{path}: entry {entry.seq}: before round {entry.body['round']} the server showed this site another past of "
                 "the run than the report states; ask the operator, and the other sites, which past they were shown"

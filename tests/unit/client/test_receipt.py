@@ -130,6 +130,17 @@ def test_an_order_that_came_with_another_adapter_than_the_published_one_gets_no_
         receipt(folder, published(rows))
 
 
+@pytest.mark.parametrize("number", [2, 4])
+def test_an_order_that_showed_a_shorter_past_gets_no_receipt(
+    folder: Path, published: Callable[[Rows], Path], number: int
+) -> None:
+    """The server hid the rounds before, so that its own choice of an adapter would be compared with none."""
+    budget = Budget(Ledger(folder, "north"), Dataset([(b"1" * 16,)]), Limit(100.0, 1e-4))
+    budget.reserve("run", number, PLAN, ChainHead(), start="e" * 64)
+    with pytest.raises(LedgerError, match=f"before round {number} the server showed this site another past"):
+        receipt(folder, published(honest()))
+
+
 @pytest.mark.parametrize("field", ["replies", "adapter_digest", "ledgers", "record"])
 def test_a_report_that_was_edited_does_not_fit_its_own_chain(
     folder: Path, published: Callable[[Rows], Path], field: str
