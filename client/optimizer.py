@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from client.preflight import LARGEST_NUMBER
 from privacy.dp.clipping import CLIPPING_NORM
 from shared.adapters.state import AdapterState
 from shared.config.training import TrainingSection
+from shared.errors import RunError
 from shared.tasks.head import HEADS
 
 
@@ -86,3 +88,26 @@ def pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Paramete
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.lerp_(anchors[parameter], min(1.0, float(group["lr"]) * strength))
+
+
+def refuse_large(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse to train on from an adapter with a number that an order may not contain either.
+
+    Under privacy the numbers depend on records only through noised sums, so this costs no privacy.
+
+    Parameters
+    ----------
+    optimizer
+        Optimiser after a step.
+
+    Raises
+    ------
+    RunError
+        A number is NaN, infinite or beyond `LARGEST_NUMBER`.
+    """
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not all(bool((parameter.detach().abs() <= LARGEST_NUMBER).all()) for parameter in trained):  # also refuses NaN
+        raise RunError(
+            f"training: a step left NaN or a number beyond {LARGEST_NUMBER:g} in the adapter, so this round has no reply; "
+            "set a smaller training.learning_rate or training.head_learning_rate"
+        )

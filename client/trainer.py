@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from client.optimizer import optimizer_of, pull_to_start, read_moments, set_rates, write_moments
+from client.optimizer import optimizer_of, pull_to_start, read_moments, refuse_large, set_rates, write_moments
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.engine import PlainSum, Step, make_private, summing
 from privacy.dp.entropy import uniforms
@@ -113,7 +113,8 @@ def train(
     PrivacyError
         A privacy unit was split, or a layer gives no proper per-record gradients.
     RunError
-        The model's library raised an error, or another process of the site died.
+        The model's library raised an error, another process of the site died, or a step left a number in the adapter that no
+        order may contain.
     """
     training = config.training
     write_adapter(learner.model, start)
@@ -134,6 +135,7 @@ def train(
                 accumulate(learner, model, step, own, weights, training, prefix)
             step.finish()
             pull_to_start(optimizer, anchors, training.proximal)
+            refuse_large(optimizer)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), read_moments(optimizer))
 

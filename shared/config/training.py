@@ -17,10 +17,13 @@ class TrainingSection(Section):
     )
     learning_rate: Positive = Field(
         1e-2,
-        description="peak learning rate of the adapter; under privacy.trust = 'distributed' in the units of "
-        "aggregation.optimiser, with a default of its own",
+        le=1000,
+        description="peak learning rate of the adapter (above 0, at most 1000); under privacy.trust = 'distributed' in the "
+        "units of aggregation.optimiser, with a default of its own",
     )
-    head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head; see learning_rate")
+    head_learning_rate: Positive = Field(
+        5e-2, le=1000, description="peak learning rate of a classification head; see learning_rate"
+    )
     warmup: float = Field(
         0.1,
         ge=0,

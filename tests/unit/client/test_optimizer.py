@@ -1,6 +1,10 @@
+import math
+
+import pytest
 import torch
 
-from client.optimizer import read_moments, write_moments
+from client.optimizer import read_moments, refuse_large, write_moments
+from shared.errors import RunError
 
 
 def optimizer(rank: int) -> torch.optim.AdamW:
@@ -27,3 +31,12 @@ def test_moments_of_another_rank_change_nothing() -> None:
     before = read_moments(fresh)
     write_moments(fresh, kept)
     assert read_moments(fresh).digest() == before.digest()
+
+
+@pytest.mark.parametrize("number", [1.1e6, -math.inf, math.nan])
+def test_numbers_that_no_order_may_contain_end_the_training(number: float) -> None:
+    fresh = optimizer(2)
+    refuse_large(fresh)
+    fresh.param_groups[1]["params"][0].data[1] = number
+    with pytest.raises(RunError, match=r"a step left NaN or a number beyond 1e\+06 .* set a smaller training.learning_rate"):
+        refuse_large(fresh)

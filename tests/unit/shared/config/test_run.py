@@ -63,6 +63,8 @@ BAD = [
     ("training.sampling_rate", 0, "training.sampling_rate"),
     ("training.sampling_rate", 1.01, "training.sampling_rate"),
     ("training.learning_rate", float("nan"), "training.learning_rate"),
+    ("training.learning_rate", 1e4, "training.learning_rate"),
+    ("training.head_learning_rate", 1e4, "training.head_learning_rate"),
     ("training.warmup", 1.0, "training.warmup"),
     ("training.micro_batch_tokens", 1, "training.micro_batch_tokens"),
     ("privacy.epsilon", 0, "privacy.epsilon"),
@@ -405,7 +407,7 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
             "label_bins": [{"label": names[0], "low": low, "high": high}],
             "columns": {"text": draw(texts), "spans": draw(st.none() | texts)},
         },
-        "training": {"sampling_rate": draw(rates), "learning_rate": draw(positives)},
+        "training": {"sampling_rate": draw(rates), "learning_rate": draw(st.floats(1e-30, 1000))},
         "privacy": {"epsilon": draw(st.floats(1e-6, 100)), "target_delta": draw(st.none() | st.floats(1e-300, 0.5))},
     }
 
