@@ -9,6 +9,7 @@ from typing import Any
 from privacy.accounting import Accountant
 from privacy.entries import read, refuse_unless_holds
 from privacy.mechanism_event import MechanismEvent
+from privacy.privacy_loss import ROUNDING_LOSS
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import LedgerError, RunError
 from shared.models.wheels import sha256_file
@@ -115,7 +116,9 @@ def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:
             continue
         events = [MechanismEvent(row["sampling_rate"], row["noise_multiplier"], row["steps"]) for row in site["charged"]]
         spent = Accountant().epsilon(events, site["target_delta"])
-        if spent > site["epsilon"] + TOLERANCE:
+        # Another machine may round differently, by less than a quarter of what is charged for rounding.
+        rounding = ROUNDING_LOSS / 4 * sum(event.steps for event in events) / site["target_delta"]
+        if spent > site["epsilon"] + TOLERANCE + rounding:
             raise RunError(
                 f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, but its charges amount to {spent!r}"
             )

@@ -277,7 +277,9 @@ def test_every_sum_costs_what_drawing_its_noise_is_inexact_by() -> None:
 @pytest.mark.parametrize(
     "kinds", [[(100.0, 10_000)], [(10.0, 100)], [(5.0, 1)], [(1.0, 1), (20.0, 1000)], [(300.0, 90_000), (200.0, 3)]]
 )
-def test_many_steps_at_a_small_delta_have_no_epsilon_below_the_closed_form(kinds: list[tuple[float, int]], delta: float) -> None:
+def test_many_steps_at_a_small_delta_have_no_epsilon_below_the_true_one(
+    kinds: list[tuple[float, int]], delta: float
+) -> None:
     """Without the charge for rounding, the first lies below it at 1e-12 (7.233 in place of 7.238)."""
     total = sum(steps / noise**2 for noise, steps in kinds)
     claimed = Accountant().epsilon([MechanismEvent(1.0, noise, steps) for noise, steps in kinds], delta)
