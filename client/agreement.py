@@ -29,7 +29,7 @@ def refuse_wrong_size(units: int, config: RunConfig, declared_size: int, site_id
 def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that does not match the config, because what runs and what is accounted must be the same."""
     training, privacy = config.training, config.privacy
-    shared = SharedNoise.of(config) if privacy.enabled and privacy.trust == "distributed" else None
+    shared = SharedNoise.of(config) if privacy.trust_in_force == "distributed" else None
     asked = (
         (training.sampling_rate, training.steps, attempts_of(config) if shared else training.rounds),
         (privacy.clipping, privacy.clipping_norm, max(declared_sizes(config)) if shared else declared_size),
@@ -40,7 +40,7 @@ def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size
         (plan.clipping, plan.clipping_norm, plan.declared_size),
         (plan.unit, plan.releases, plan.trust, plan.shared),
     )
-    if planned != (asked if privacy.enabled and privacy.trust != "central" else None):
+    if planned != (asked if privacy.trust_in_force in {"local", "distributed"} else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with plan_for_site")
 
 
@@ -60,7 +60,7 @@ def refuse_unless_personal(config: RunConfig, ranks: Mapping[str, int]) -> None:
                 f"personal adapters: data.sites.rank: site {site} trains with rank {rank}, so its model does not take the "
                 f"published adapter of rank {config.adapter.rank}; choose a run of one rank"
             )
-    if config.privacy.enabled and config.privacy.trust != "local":
+    if config.privacy.trust_in_force in {"central", "distributed"}:
         raise ConfigError(
             f"personal adapters: privacy.trust = '{config.privacy.trust}': no site adds noise of its own, so a personal "
             "adapter would have none; choose a run with trust 'local'"

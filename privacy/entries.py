@@ -1,6 +1,5 @@
 """Define the entries of a site's ledger and their hash chain, and read and verify a ledger file."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.errors import LedgerError
+from shared.ops.canonical_json import canonical_json, json_digest
 from shared.wire.chain_head import ChainHead
 
 Kind = Literal["open", "reserve", "commit"]
@@ -54,7 +54,7 @@ class Entry:
 
     def line(self) -> bytes:
         """Return the entry as the bytes of one line in the file."""
-        return (canonical({**asdict(self), "body": dict(self.body)}) + "\n").encode()
+        return (canonical_json({**asdict(self), "body": dict(self.body)}) + "\n").encode()
 
     @classmethod
     def after(cls, head: ChainHead, kind: Kind, body: Mapping[str, Any]) -> "Entry":
@@ -179,11 +179,6 @@ def head_of(entries: Sequence[Entry]) -> ChainHead:
     return ChainHead(len(entries), entries[-1].hash) if entries else ChainHead()
 
 
-def canonical(value: Mapping[str, Any]) -> str:
-    """Return the canonical JSON of a value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def unusable(path: Path, error: OSError) -> LedgerError:
     """Return the error for a file of the ledger that cannot be read or written."""
     return LedgerError(
@@ -212,5 +207,4 @@ def _parse(line: bytes, head: ChainHead, path: Path) -> Entry:
 
 
 def _hash(seq: int, kind: str, body: Mapping[str, Any], prev: str) -> str:
-    content = {"seq": seq, "kind": kind, "body": dict(body), "prev": prev}
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return json_digest({"seq": seq, "kind": kind, "body": dict(body), "prev": prev})

@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from privacy.entries import Entry, Kind, canonical, chained, head_of, read, read_head, refuse_unless_holds, unusable
+from privacy.entries import Entry, Kind, chained, head_of, read, read_head, refuse_unless_holds, unusable
 from privacy.fingerprint import Dataset, fingerprint, split_ids
 from privacy.second_head import SecondHead
 from shared.errors import LedgerError
+from shared.ops.canonical_json import canonical_json
 from shared.ops.disk import replace_file, sync_folder
 from shared.wire.chain_head import ChainHead
 
@@ -193,7 +194,7 @@ class Ledger:
         path, end = self.path.with_name("head.json"), head_of(entries)
         if read_head(path) != end:
             try:
-                replace_file(path, canonical({"entries": end.entries, "hash": end.hash}).encode())
+                replace_file(path, canonical_json({"entries": end.entries, "hash": end.hash}).encode())
             except OSError as error:
                 raise unusable(path, error) from error
         if self._second is not None:

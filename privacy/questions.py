@@ -4,8 +4,6 @@ A refusal that depends on records answers a yes-or-no question about them, and n
 therefore not choose the question. ``FIELDS`` says for each field whether it can be part of such a question.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, get_args
@@ -13,6 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel
 
 from shared.config.run import RunConfig
+from shared.ops.canonical_json import json_digest
 
 # own: the field decides which records are trained, or which are refused. SITE.toml sets it, and a run must leave it at its
 #     default or give the same value.
@@ -209,7 +208,7 @@ def set_up_of(config: RunConfig) -> str:
     """
     tree = config.model_dump(mode="json")
     content = {path: _plain(tree, path) for path in of_kind("counted")}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return json_digest(content)
 
 
 def _plain(tree: Mapping[str, Any], path: str) -> Any:

@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from privacy.entries import Entry, canonical, head_of, holds, unusable
+from privacy.entries import Entry, head_of, holds, unusable
 from shared.errors import LedgerError
+from shared.ops.canonical_json import canonical_json
 from shared.ops.disk import replace_file
 from shared.wire.chain_head import ChainHead
 
@@ -59,7 +60,7 @@ class SecondHead:
         LedgerError
             The file cannot be written; the earlier content stays.
         """
-        content = canonical({"site_id": self._site_id, "entries": head.entries, "hash": head.hash})
+        content = canonical_json({"site_id": self._site_id, "entries": head.entries, "hash": head.hash})
         try:
             replace_file(self.path, content.encode())
         except OSError as error:

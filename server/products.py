@@ -144,7 +144,7 @@ class Measures:
         """
         chosen = choice(self.validation, rounds, config.training.rounds)
         final, evaluator = self.published(rounds).adapter, self.evaluator
-        central = config.privacy.enabled and config.privacy.trust == "central"
+        central = config.privacy.trust_in_force == "central"
         write_adapter(evaluator.learner.model, final)
         outcome, answers = evaluator.outcome(), read_answers(evaluator)
         return RunFacts(
@@ -187,7 +187,7 @@ def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages
         publish(
             card_facts(facts, folder, document["created"], simulated=simulated), folder, SigningKey.load_or_create(key_file)
         )
-    central = facts.config.privacy.enabled and facts.config.privacy.trust == "central"
+    central = facts.config.privacy.trust_in_force == "central"
     document |= stages.document(OF_THE_COHORT if central else ())
     write_table(document, folder / "results.csv")
     write(document, folder, facts.config.report.html)

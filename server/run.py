@@ -89,7 +89,7 @@ class ServerRun:
     @cached_property
     def plan(self) -> PrivacyPlan | None:
         """The server's own plan, where sites trust it; or the plan of all sites, where they share one noise; else None."""
-        if self.config.privacy.enabled and self.config.privacy.trust == "distributed":
+        if self.config.privacy.trust_in_force == "distributed":
             return plan_for_site(self.config, max(declared_sizes(self.config)), self.accountant)
         return plan_for_server(self.config)
 

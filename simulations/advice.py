@@ -108,7 +108,7 @@ def advice_rows(config: RunConfig, passes: float | None = None) -> list[dict[str
     ConfigError
         The run protects no single records, or no choice has a plan.
     """
-    if not config.privacy.enabled or config.privacy.trust == "central":
+    if config.privacy.trust_in_force in {None, "central"}:
         raise ConfigError(
             "plan --advise: compares noise on single records; set privacy.enabled = true, and privacy.trust = 'local' or "
             "'distributed'"

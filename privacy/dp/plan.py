@@ -1,7 +1,5 @@
 """Define the privacy plan: one immutable object that fixes both what a site runs and what its accountant charges."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +14,7 @@ from privacy.secagg.noise_shares import NoiseShares
 from privacy.secagg.shared_plan import SharedNoise
 from shared.config.privacy import PrivacySection, default_delta
 from shared.errors import PrivacyError
+from shared.ops.canonical_json import json_digest
 
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
 Relation = Literal["add-or-remove-one"]
@@ -237,7 +236,7 @@ class PrivacyPlan:
         content = asdict(self)
         if self.shared is None:  # so that a run under an earlier version, whose plans had no such field, can continue
             del content["shared"]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return json_digest(content)
 
     @classmethod
     def of(

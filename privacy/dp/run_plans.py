@@ -38,10 +38,10 @@ def plan_for_site(config: RunConfig, declared_size: int, accountant: Accountant 
         No plan meets the target, or a step of the data stage would make its epsilon wrong.
     """
     privacy, training = config.privacy, config.training
-    if not privacy.enabled or privacy.trust == "central":
+    if privacy.trust_in_force in {None, "central"}:
         return None
     refuse_unstable(config)
-    shared = SharedNoise.of(config) if privacy.trust == "distributed" else None
+    shared = SharedNoise.of(config) if privacy.trust_in_force == "distributed" else None
     if shared is not None:  # one plan for all, because a unit at any site is hidden by the noise of the others
         declared_size = max(declared_sizes(config))
     target_delta = privacy.delta_at(declared_size)
@@ -80,7 +80,7 @@ def plan_for_server(config: RunConfig) -> PrivacyPlan | None:
         No plan meets the target, or so few sites take part that the noise would hide their mean.
     """
     privacy, sites = config.privacy, len(config.data.sites)
-    if not privacy.enabled or privacy.trust != "central":
+    if privacy.trust_in_force != "central":
         return None
     target_delta, rate, rounds = privacy.delta_at(sites), privacy.site_rate, config.training.rounds
     noise = Accountant().noise_multiplier(privacy.epsilon, target_delta, rate, rounds)

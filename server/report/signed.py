@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from server.signing import SigningKey, is_signed
 from shared.errors import RunError
+from shared.ops.canonical_json import canonical_json
 
 CARD_FILE = "privacy_card.json"
 KIND, VERSION = "hushtune privacy card", 1
@@ -28,12 +29,12 @@ class SignedCard:
     @property
     def holds(self) -> bool:
         """Whether the signature is valid for this card under the public key that the card names."""
-        return is_signed(canonical(self.card), self.signature, self.public_key)
+        return is_signed(canonical_json(self.card).encode(), self.signature, self.public_key)
 
     @classmethod
     def sign(cls, card: Mapping[str, Any], key: SigningKey) -> Self:
         """Sign a card, which must name the public key of ``key``."""
-        return cls(card, key.sign(canonical(card)))
+        return cls(card, key.sign(canonical_json(card).encode()))
 
     def save(self, folder: Path) -> None:
         """Write privacy_card.json into a folder, with sorted keys and one value per line."""
@@ -60,11 +61,6 @@ class SignedCard:
         if not fits:
             raise RunError(f"{path}: not a privacy card of version {VERSION}; give the folder of a finished run")
         return signed
-
-
-def canonical(card: Mapping[str, Any]) -> bytes:
-    """Return the bytes that are signed: the card as JSON in ASCII, with sorted keys, without spaces or NaN."""
-    return json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

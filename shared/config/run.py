@@ -1,7 +1,5 @@
 """The configuration of one run: an immutable tree read from TOML; server and sites use the same class."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from shared.config.task import TaskSection
 from shared.config.toml import apply_override, read_toml
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
+from shared.ops.canonical_json import canonical_json, json_digest
 
 
 class RunSection(Section):
@@ -196,8 +195,8 @@ class RunConfig(Section):
 
     def canonical(self) -> str:
         """Return the run as canonical JSON: ASCII, sorted keys, no spaces."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return canonical_json(self.model_dump(mode="json"))
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        return json_digest(self.model_dump(mode="json"))

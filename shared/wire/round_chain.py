@@ -3,12 +3,11 @@
 The server extends the chain; each site recomputes the chain from a run's report, and compares it with its own ledger.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from shared.ops.canonical_json import json_digest
 from shared.wire.chain_head import ChainHead
 
 
@@ -46,5 +45,4 @@ def extend(
     }
     if replies:  # a chain of an earlier version, or of a run that lists no replies, stays as it was
         content["replies"] = dict(replies)
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return ChainHead(record.entries + 1, hashlib.sha256(text.encode()).hexdigest())
+    return ChainHead(record.entries + 1, json_digest(content))

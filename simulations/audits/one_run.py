@@ -52,7 +52,7 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
     HushtuneError
         The run makes no claim that one site's training could refute, the canaries are too few, or the site can't train.
     """
-    if not config.privacy.enabled or config.privacy.trust != "local":
+    if config.privacy.trust_in_force != "local":
         raise ConfigError(
             "privacy: hushtune audit run bounds the epsilon of one site's own noise; set privacy.enabled = true and "
             "privacy.trust = 'local' (hushtune audit mechanism meters a shared noise)"

@@ -26,10 +26,11 @@ from server.report.card import privacy_card
 from server.report.figures import epsilon, share_at_most, target_delta
 from server.report.html import render
 from server.report.markdown import model_page, privacy_page
-from server.report.signed import VERSION, canonical
+from server.report.signed import VERSION
 from server.report.trust_words import CLIPPING, clipping_words
 from server.signing import ALGORITHM
 from shared.errors import PrivacyError
+from shared.ops.canonical_json import canonical_json
 
 if TYPE_CHECKING:
     from server.report.card_facts import CardFacts
@@ -128,7 +129,7 @@ def test_another_fact_is_another_card(without_privacy: "CardFacts", change: Any,
 
 def test_the_form_that_is_signed_is_one_and_does_not_depend_on_order(published: Any) -> None:
     backwards = dict(reversed(published.card.items()))
-    assert canonical(backwards) == canonical(json.loads(json.dumps(backwards))) == canonical(published.card)
+    assert canonical_json(backwards) == canonical_json(json.loads(json.dumps(backwards))) == canonical_json(published.card)
 
 
 def test_the_card_answers_the_questions_of_nist_sp_800_226(published: Any) -> None:
@@ -269,7 +270,7 @@ def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> Non
 def test_a_real_servers_card_does_not_say_what_a_site_alone_knows(facts: "CardFacts") -> None:
     sites = [replace(site, epsilon_ever=3.1337) for site in facts.sites]
     simulated, real = (privacy_card(replace(facts, sites=sites, simulated=given), "00" * 32) for given in (True, False))
-    shown = [canonical(card).decode() + pages(card) for card in (simulated, real)]
+    shown = [canonical_json(card) + pages(card) for card in (simulated, real)]
     assert "3.1337" in shown[0]  # the search would find it
     assert "3.1337" not in shown[1]
     assert "no site released it" in real["anonymisation"]["statement"]

@@ -16,13 +16,13 @@ from server.report.card_facts import Charge
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.publication import card_facts
-from server.report.signed import canonical
 from server.rounds import Round
 from shared.adapters.state import AdapterState
 from shared.metrics.bootstrap import Interval
 from shared.models.folders import ModelFiles
 from shared.models.load import LoadedModel
 from shared.models.wheels import sha256_file
+from shared.ops.canonical_json import canonical_json
 from shared.wire.chain_head import ChainHead
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
@@ -124,7 +124,7 @@ def test_no_count_of_a_sites_records_or_of_personal_data_gets_into_a_card(
     simulated: bool, run: RunFacts, tmp_path: Path
 ) -> None:
     card = privacy_card(card_facts(run, tmp_path, "", simulated=simulated), "00" * 32)
-    text = canonical(card).decode() + privacy_page(card) + model_page(card)
+    text = canonical_json(card) + privacy_page(card) + model_page(card)
     for undeclared in (*map(str, SECRET), "815", "8150", "8,150", "717.5", "1590.25"):
         assert undeclared not in text
     assert ("7.6543" in text) == simulated  # what a site's ledger holds in all, which a simulator may tell
