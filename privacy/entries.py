@@ -134,7 +134,7 @@ def read_head(path: Path) -> ChainHead | None:
         return ChainHead(int(plain["entries"]), str(plain["hash"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise LedgerError(f"{path}: cannot be read; restore it from a backup") from None
 
 
@@ -195,7 +195,7 @@ def _parse(line: bytes, head: ChainHead, path: Path) -> Entry:
         plain = json.loads(line)
         entry = Entry(**plain)
         known = set(entry.body) in FIELDS[entry.kind] and line + b"\n" == entry.line()
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise LedgerError(f"{where} is not a ledger entry; restore the ledger from a backup") from None
     if not known or entry.hash != _hash(entry.seq, entry.kind, entry.body, entry.prev):
         raise LedgerError(f"{where} was altered: it does not match its own hash; restore the ledger from a backup")

@@ -40,7 +40,7 @@ class SecondHead:
             return None
         except OSError as error:
             raise unusable(self.path, error) from error
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise LedgerError(
                 f"{self.path}: is not a copy of a ledger's head; restore it, or remove it and, if the ledger is the newest "
                 f"copy, {CONFIRM}"

@@ -40,7 +40,7 @@ def read_labelled(path: Path) -> Texts:
         try:
             row = json.loads(line)
             text, spans = _text(row), tuple(Span(str(s["label"]), int(s["start"]), int(s["end"])) for s in row["spans"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise DataError(f"{path}, line {number}: not {{text, spans: [{{label, start, end}}]}}; correct it") from None
         if not all(0 <= s.start < s.end <= len(text) and LABEL.fullmatch(s.label) for s in spans):
             raise DataError(
@@ -73,7 +73,7 @@ def read_harmless(path: Path) -> Texts:
     for number, line in _lines(path):
         try:
             text, spans = _unmarked(_text(json.loads(line)) if line.startswith("{") else line)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{path}, line {number}: begins with a brace and is not {{text}}; correct it") from None
         if not spans:
             raise DataError(f"{path}, line {number}: no term is marked; write [[ and ]] around each term that must stay")

@@ -54,9 +54,10 @@ class SignedCard:
         try:
             whole = json.loads(path.read_bytes(), object_pairs_hook=_unique, parse_constant=_refuse)
             signed = cls(whole.pop("card"), whole.pop("signature"))
+            canonical_json(signed.card)  # refuses 1e999, which was read as an infinite number
             known = (signed.card["kind"], signed.card["version"]) == (KIND, VERSION) and not whole
             fits = known and isinstance(signed.signature, str) and bool(signed.public_key)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{path}: not a readable privacy card; give the folder of a finished run") from error
         if not fits:
             raise RunError(f"{path}: not a privacy card of version {VERSION}; give the folder of a finished run")

@@ -57,7 +57,7 @@ def verify(folder: Path, public_key: str | None = None) -> Verified:
         _check_epsilon(folder / CARD_FILE, signed.card)
         _check_colluders(folder / CARD_FILE, signed.card)
         ledgers = _check_heads(folder, signed.card)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise RunError(f"{folder}: form: the card or the report is malformed; give the folder of a finished run") from error
     return Verified(signed, public_key is not None, ledgers)
 

@@ -33,7 +33,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give the path of a TOML file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file; give the path of a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the parser also lets errors of long numbers and of deep lists out
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -60,7 +60,7 @@ def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
         raise ConfigError(f"--set {override}: write it as section.key=value, such as training.rounds=5")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     node: Any = tree
     for key in keys[:-1]:

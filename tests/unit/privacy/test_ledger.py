@@ -400,6 +400,17 @@ def test_an_unused_ledger_is_completed_only_in_the_order_in_which_it_is_made(tmp
             Ledger(folder, "north")
 
 
+@pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, '{"entries": 1e999, "hash": ""}'])
+def test_a_head_or_an_entry_that_is_rubbish_is_named(book: Ledger, content: str) -> None:
+    (book.folder / "head.json").write_text(content)
+    with pytest.raises(LedgerError, match=r"head\.json: cannot be read"):
+        book.entries()
+    book.path.write_text(f"{content}\n")
+    (book.folder / "head.json").unlink()
+    with pytest.raises(LedgerError, match="entry 0 is not a ledger entry"):
+        book.entries()
+
+
 def test_a_ledger_that_goes_while_it_is_open_is_not_begun_anew(book: Ledger) -> None:
     book.path.unlink()
     with pytest.raises(LedgerError, match="cannot be read"):

@@ -142,7 +142,10 @@ def test_two_sites_cannot_share_a_second_head(used: Ledger, second: Path, tmp_pa
         Ledger(tmp_path / "south", "south", second)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"site_id": "north", "entries": "many", "hash": ""}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", "[" * 100_000, *(f'{{"site_id": "north", "entries": {n}, "hash": ""}}' for n in ('"many"', "1e999"))],
+)
 def test_a_second_head_that_is_rubbish_is_named(used: Ledger, opened: Open, second: Path, content: str) -> None:
     second.write_text(content)
     with pytest.raises(LedgerError, match=r"head\.json: is not a copy of a ledger's head; restore it"):

@@ -22,6 +22,8 @@ def written(path: Path, *rows: object) -> Path:
         {"text": 7, "spans": []},
         "zqxjvk",
         '["zqxjvk"]',
+        '{"text": "zqxjvk", "spans": [{"label": "PERSON", "start": 0, "end": 1e999}]}',
+        "[" * 100_000,
         {**GOOD, "spans": [{"label": "PERSON", "start": 0, "end": 4}]},
         {**GOOD, "spans": [{"label": "PERSON", "start": 2, "end": 2}]},
         {**GOOD, "spans": [{"label": "zqxjvk was here", "start": 0, "end": 3}]},

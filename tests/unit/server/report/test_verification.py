@@ -92,12 +92,32 @@ def test_a_field_left_out_or_put_in_is_found(run: Path) -> None:
         verify(run)
 
 
-@pytest.mark.parametrize("form", ["", "[]", "{", '{"card": {}}', '{"card": 3, "signature": ""}', '{"card": NaN}'])
+@pytest.mark.parametrize(
+    "form",
+    ["", "[]", "{", '{"card": {}}', '{"card": 3, "signature": ""}', '{"card": NaN}', "[" * 100_000],
+)
 def test_a_file_that_is_no_card_is_refused_in_one_line(run: Path, form: str) -> None:
     (run / CARD_FILE).write_text(form, encoding="utf-8")
     with pytest.raises(RunError, match="privacy card") as caught:
         verify(run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_beyond_the_range_is_refused_since_it_has_no_canonical_form(run: Path) -> None:
+    text = (run / CARD_FILE).read_text(encoding="utf-8")
+    (run / CARD_FILE).write_text(text.replace('"sites":', '"more": 1e999, "sites":', 1), encoding="utf-8")
+    with pytest.raises(RunError, match="not a readable privacy card"):
+        verify(run)
+
+
+@pytest.mark.parametrize(("part", "value"), [("sites", []), ("adapter", {"files": 3})])
+def test_a_signed_card_of_another_form_is_refused_in_one_line(run: Path, part: str, value: Any) -> None:
+    key = SigningKey.load_or_create(run / "other.pem")
+    card = {**copy.deepcopy(dict(SignedCard.load(run).card)), part: value}
+    card["signing"]["public_key"] = key.public
+    SignedCard.sign(card, key).save(run)
+    with pytest.raises(RunError, match="malformed"):
+        verify(run)
 
 
 def test_a_repeated_name_is_refused_since_readers_could_differ(run: Path) -> None:

@@ -19,3 +19,10 @@ def test_another_encoding_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.toml").write_bytes(content)
     with pytest.raises(ConfigError, match="not a UTF-8 text file"):
         read_toml(tmp_path / "run.toml")
+
+
+@pytest.mark.parametrize("content", ["a = ", f"a = {'9' * 5000}", f"a = {'[' * 20_000}"])
+def test_what_is_no_toml_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_toml(tmp_path / "run.toml")
