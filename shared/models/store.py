@@ -4,6 +4,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -135,7 +136,7 @@ def unpack(file: Path) -> list[str]:
         with tempfile.TemporaryDirectory(dir=root) as scratch, tarfile.open(file) as archive:
             digests = _extracted(archive, Path(scratch), file)
             return _moved(sorted({"/".join(PurePosixPath(name).parts[:2]) for name in digests}), Path(scratch), root)
-    except (OSError, tarfile.TarError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, RecursionError) as error:
         raise ModelError(f"--unpack {file}: cannot be read ({type(error).__name__}); copy it again") from error
 
 

@@ -207,3 +207,11 @@ def test_a_file_that_is_no_pack_is_one_sentence(tmp_path: Path, content: bytes) 
     with pytest.raises(ModelError, match="--unpack") as caught:
         store.unpack(tmp_path / "file.tar")
     assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_pack_that_was_cut_off_is_one_sentence(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as archive:
+        archive.add(__file__, store.MANIFEST)
+    (tmp_path / "file.tar").write_bytes((tmp_path / "whole.tar.gz").read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        store.unpack(tmp_path / "file.tar")
