@@ -90,5 +90,5 @@ def _read(path: Path) -> dict[str, Seen]:
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RunError(f"{path}: damaged ({type(error).__name__}); restore it from a backup") from error

@@ -12,7 +12,7 @@ SHORTEST_WORD = 3
 # A found value is searched for again if it has this many letters and digits, or SHORTEST_NUMBER of them with a digit.
 SHORTEST_VALUE = 5
 SHORTEST_NUMBER = 4
-# Most other characters between two letters or digits of a value: "555 0123", "(555) 01-23".
+# Largest number of other characters between two letters or digits of a value: "555 0123", "(555) 01-23".
 WIDEST_GAP = 3
 SCORE = 0.05
 # Types that are not searched for again: an age of 40 does not make every 40 an age. Names have a pass of their own.

@@ -95,7 +95,7 @@ def _alike(given: Any) -> Any:
     if not isinstance(given, Mapping) or "count" not in given:
         return given
     count, each = given["count"], {name: value for name, value in given.items() if name not in ("count", "id")}
-    if not isinstance(count, int) or not 1 <= count <= MOST_SITES:
+    if type(count) is not int or not 1 <= count <= MOST_SITES:  # true would count as 1
         raise ValueError(f"count = {count!r}: must be a whole number from 1 to {MOST_SITES}")
     return [{"id": f"site-{number:0{len(str(count))}}", **each} for number in range(1, count + 1)]
 

@@ -43,7 +43,7 @@ def test_without_a_file_heads_are_kept_for_the_run_alone() -> None:
     assert (heads.head("north"), heads.head("south")) == (ChainHead(5, "e"), ChainHead())
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"key": 3}', '{"key": {"entries": 3}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"key": 3}', '{"key": {"entries": 3}}', '{"key": {"entries": 1e999}}'])
 def test_a_damaged_file_is_named_and_not_begun_anew(tmp_path: Path, content: str) -> None:
     (tmp_path / "heads.json").write_text(content)
     with pytest.raises(RunError, match=r"heads\.json: damaged .* restore it from a backup"):

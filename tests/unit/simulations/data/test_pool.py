@@ -149,6 +149,7 @@ def test_a_column_names_the_sites_or_its_values_are_dealt_out_whole(
         ({"data.split": "dirichlet()"}, "data.split"),
         ({"data.split": "shards(2)"}, "data.split"),
         ({"data.sites": {"count": 0, "declared_size": 9}}, "count = 0: must be a whole number from 1"),
+        ({"data.sites": {"count": True, "declared_size": 9}}, "count = True: must be a whole number from 1"),
         ({"data.sites": {"count": 2}}, "declared_size"),
         ({"data.sites": [{"id": "a", "file": "a.csv", "declared_size": 9}]}, "data.pool: replaces the sites' own files"),
         ({"data.source": "synthetic"}, "data.pool: replaces"),
