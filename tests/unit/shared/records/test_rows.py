@@ -68,6 +68,16 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     ),
     "a row with fewer cells": ("n.csv", f"text,label\n{MARKER},no\n{MARKER}\n".encode(), "line 3, record 2: has 1 cells"),
     "a column twice": ("n.csv", f"text,label,text\n{MARKER},no,{MARKER}\n".encode(), "columns 1 and 3 have the same name"),
+    "a comma in each text": (
+        "n.csv",
+        b"text,label\nDr E wrote that it hurts, please call,no\n",
+        "line 2, record 1: has 3 cells",
+    ),
+    "marks escaped by backslashes": (
+        "n.csv",
+        f'text,label\n"She said \\"{MARKER}, yes\\"",no\n'.encode(),
+        "begins in line 2",
+    ),
     "an open quotation mark": ("n.csv", f'text,label\nx,no\n"{MARKER},no\n{MARKER},no\n'.encode(), "begins in line 3"),
     "a mark within a cell": ("n.csv", f'text,label\n"{MARKER}" {MARKER},no\n'.encode(), "begins in line 2"),
     "a list with another value": (
