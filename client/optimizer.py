@@ -105,8 +105,9 @@ def refuse_large(optimizer: torch.optim.Optimizer) -> None:
     RunError
         A number is NaN, infinite or beyond `LARGEST_NUMBER`.
     """
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not all(bool((parameter.detach().abs() <= LARGEST_NUMBER).all()) for parameter in trained):  # also refuses NaN
+    trained = [parameter.detach() for group in optimizer.param_groups for parameter in group["params"]]
+    # One number for all tensors, so that a GPU is waited for once a step; NaN is the largest of all, and not in the range.
+    if not torch.stack([tensor.abs().max().float() for tensor in trained]).max() <= LARGEST_NUMBER:
         raise RunError(
             f"training: a step left NaN or a number beyond {LARGEST_NUMBER:g} in the adapter, so this round has no reply; "
             "set a smaller training.learning_rate or training.head_learning_rate"
