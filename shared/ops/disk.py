@@ -93,10 +93,11 @@ def _partial(path: Path, content: bytes, mode: int) -> Iterator[Path]:
 
 
 def _opened_alone(path: Path, mode: int) -> BinaryIO:
-    """Open a file, made if it is not there, that is locked, still has its name, and has no other.
+    """Open and lock a file, and make it if there is none; it still has its name then, and no other name.
 
-    Who had the lock before has renamed or removed the file that we waited for, so that a new one must be made. Who was
-    killed between ``link`` and ``unlink`` has left the finished file under this name too; it must not be written.
+    The process that held the lock before has renamed or removed the file that this process waited for, so a new one must be
+    made. A process that was killed between ``link`` and ``unlink`` has left the finished file under this name too, and the
+    finished file must not be written again.
     """
     while True:
         stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, mode), "r+b")
