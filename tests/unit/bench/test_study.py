@@ -141,10 +141,12 @@ def test_records_that_were_generated_are_dealt_out_anew_where_a_task_says_how(
 ) -> None:
     monkeypatch.setattr(module, "scrub_sites", lambda config, raw, folder: raw)
     study = Study.load(METHODS_STUDY, [f'run.output="{tmp_path}"'])
+    small = [task.model_copy(update={"records": 60, "declared_size": 30}) for task in study.section.tasks]
+    study = replace(study, section=study.section.model_copy(update={"tasks": tuple(small)}))
     uneven, alike = list[int](), list[int]()
     for found, task in ((alike, "6 sites, alike"), (uneven, "6 sites, Dirichlet(0.3)")):
         cell = next(cell for cell in study.cells() if cell.task.name == task)
         records: dict[str, list[Any]] = module._records(study, cell)  # type: ignore[assignment]
-        assert {len(own) for own in records.values()} == {240}
+        assert {len(own) for own in records.values()} == {60}
         found += [max(Counter(record.label for record in own).values()) for own in records.values()]
-    assert max(alike) < 100 < max(uneven)
+    assert max(alike) < 25 < max(uneven)

@@ -87,14 +87,6 @@ def test_the_same_records_have_one_budget(budget: Make, change: str) -> None:
     assert budget(records(NAMES)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
 
 
-def test_other_records_spend_in_parallel(budget: Make) -> None:
-    spend(budget(records(NAMES)), "first")
-    other = budget(records([f"other {i}" for i in range(5)]))
-    assert other.spent().epsilon == 0
-    spend(other, "second")
-    assert other.spent().epsilon == pytest.approx(ROUND)
-
-
 def test_the_worst_record_counts_over_halves_and_wholes(budget: Make) -> None:
     spend(budget(records(NAMES[:6])), "left")
     spend(budget(records(NAMES[6:])), "right")
@@ -313,15 +305,6 @@ def test_a_second_run_is_paid_only_while_the_filter_passes_both(budget: Make) ->
         budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, ChainHead())
     spend(budget(records(NAMES), limit), "second", plan=FAINT)
     assert budget(records(NAMES)).spent() == Spent(filter_epsilon(both, DELTA), "filter")
-
-
-def test_a_run_that_was_paid_by_its_plan_alone_stays_the_only_one_even_if_it_is_cut_short(budget: Make) -> None:
-    limit = (WHOLE + FILTERED) / 2
-    spend(budget(records(NAMES), limit), "first")
-    with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
-        budget(records(NAMES), limit).reserve("second", 1, FAINT, ChainHead())
-    spend(budget(records(NAMES), limit), "first", number=2)  # its own rounds go on
-    spend(budget(records(["others"]), limit), "second", plan=FAINT)
 
 
 def test_a_run_paid_by_its_plan_alone_shuts_out_the_records_of_it_alone_too(budget: Make) -> None:

@@ -117,16 +117,6 @@ def test_keys_of_nested_records_are_scrubbed_like_values(scrubber: LanguageScrub
     assert "answered" in record.fields["text"]
 
 
-def test_numbers_begin_anew_in_every_record(scrubber: LanguageScrubber) -> None:
-    records = scrub(scrubber, "Dr. Okafor called.", "Dr. Lindqvist called.").records
-    assert {record.fields["text"] for record in records} == {"Dr. <PERSON_1> called."}
-
-
-def test_scrubbing_scrubbed_text_changes_nothing(scrubber: LanguageScrubber) -> None:
-    once = scrub(scrubber, "Dr. Okafor lives at 12 High Street, ring +44 20 7946 0018.").records[0].fields["text"]
-    assert scrub(scrubber, once).records[0].fields["text"] == once
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -261,7 +251,7 @@ def test_no_text_is_logged_printed_or_shown(
     assert "called" not in shown
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=40), max_size=4))
 def test_every_record_is_either_clean_or_held_back_in_order(scrubber: LanguageScrubber, texts: list[str]) -> None:
     scrubbed = scrub(scrubber, *texts)
@@ -270,7 +260,7 @@ def test_every_record_is_either_clean_or_held_back_in_order(scrubber: LanguageSc
     assert sorted(places[0] + places[1]) == list(range(1, len(texts) + 1))
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.from_regex(r"4[0-9]{5,11}", fullmatch=True), st.sampled_from(["{}", "no {}.", "a,{};", "({})", "x: {}\n"]))
 def test_a_long_number_never_comes_through(scrubber: LanguageScrubber, number: str, frame: str) -> None:
     assert number not in scrub(scrubber, frame.format(number)).records[0].fields["text"]
@@ -290,7 +280,7 @@ def strict(folder: Path) -> LanguageScrubber:
     return LanguageScrubber(AnonymiseSection(level="strict"), folder)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map(" ".join))
 @example("3rd May 2021 \n May")  # of these one reading leaves a date that the next one finds
 @example("May ? University of Leeds")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,12 @@ def failed(reading: Reading) -> set[str]:
     return {check.name.partition(":")[0].partition(",")[0] for check in reading.checks if not check.passed}
 
 
+@cache
+def metered_with(fault: str) -> Reading:
+    with FAULTS[fault]():
+        return meter(PLAN, SIZES)
+
+
 def test_an_honest_engine_passes_and_its_epsilon_is_around_the_claim() -> None:
     found = meter(PLAN, SIZES)
     assert found.failed is None
@@ -45,19 +52,17 @@ def test_an_honest_engine_passes_and_its_epsilon_is_around_the_claim() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_engine_is_flagged_and_trains_nothing(fault: str) -> None:
-    with FAULTS[fault](), pytest.raises(PrivacyError, match="nothing is trained"):
-        meter(PLAN, SIZES).refuse_failure()
+    with pytest.raises(PrivacyError, match="nothing is trained"):
+        metered_with(fault).refuse_failure()
 
 
 def test_no_epsilon_is_given_for_batches_that_are_no_poisson_samples_or_noise_that_comes_again() -> None:
     for fault in ("shuffle", "repeated noise"):
-        with FAULTS[fault]():
-            assert meter(PLAN, SIZES).epsilon() is None
+        assert metered_with(fault).epsilon() is None
 
 
 def test_less_noise_than_planned_gives_a_larger_epsilon_not_none() -> None:
-    with FAULTS["noise x 0.9"]():
-        seen = meter(PLAN, SIZES).epsilon(Accountant(SEARCH_GRID))
+    seen = metered_with("noise x 0.9").epsilon(Accountant(SEARCH_GRID))
     assert seen is not None
     assert seen.low > PLAN.epsilon(accountant=Accountant(SEARCH_GRID))
 

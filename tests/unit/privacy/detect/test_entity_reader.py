@@ -18,21 +18,24 @@ TEXTS = [
 ] * 3
 
 
+@pytest.fixture(scope="module")
+def nlp(folder: Path) -> Pipeline:
+    return load_spacy(folder)
+
+
 def entities(docs: list[Doc]) -> list[list[tuple[str, int, int]]]:
     return [[(entity.label_, entity.start_char, entity.end_char) for entity in doc.ents] for doc in docs]
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_entities_are_those_that_spacy_finds(folder: Path, batch_size: int) -> None:
-    nlp = load_spacy(folder)
+def test_entities_are_those_that_spacy_finds(nlp: Pipeline, batch_size: int) -> None:
     found = entities(list(read_entities(nlp, TEXTS, batch_size)))
     assert found == entities(list(nlp.pipe(TEXTS)))
     assert any(found)
 
 
-def test_a_text_that_is_too_long_for_the_model_is_refused(folder: Path) -> None:
-    nlp = load_spacy(folder)
-    nlp.max_length = 10
+def test_a_text_that_is_too_long_for_the_model_is_refused(nlp: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nlp, "max_length", 10)
     with pytest.raises(ValueError, match="E088"):
         list(read_entities(nlp, ["a text of more than ten letters"], 8))
 

@@ -57,7 +57,7 @@ def test_the_record_count_and_the_hits_of_a_reply_are_not_in_its_low_bits() -> N
 
 @pytest.mark.slow
 def test_500_records_and_501_are_told_apart_no_oftener_than_epsilon_allows() -> None:
-    trials, right, generator = 2000, 0, np.random.default_rng(6)
+    trials, right, generator = 1000, 0, np.random.default_rng(6)  # with float32 noise 93 % are right
     for _ in range(trials):
         records = int(generator.choice([500, 501]))
         value = release_sums(np.ones(records), None, PRIVACY).records
@@ -123,19 +123,19 @@ def test_whether_a_record_was_in_a_step_does_not_show_in_the_low_bits_of_its_gra
         was_in: torch.einsum("i,i...", torch.ones(len(each)), each[:, None])[0].double().numpy()
         for was_in, each in chosen.items()
     }
-    for was_in in coin.integers(2, size=trials).astype(bool).tolist():
-        layer = nn.Linear(size, 1, bias=False)
-        nn.init.zeros_(layer.weight)
-        optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
-        with make_private(layer, optimizer, plan, plan.expected_batch) as (lent, step):
+    layer = nn.Linear(size, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    with make_private(layer, optimizer, plan, plan.expected_batch) as (lent, step):
+        for was_in in coin.integers(2, size=trials).astype(bool).tolist():
+            layer.weight.data.zero_()
             lent(chosen[was_in]).sum().backward()
             step.accumulate()
             step.finish()
-        released = -layer.weight.detach()[0].double().numpy() * plan.expected_batch
-        fits = {}
-        for guess, known in sums.items():
-            rest = released - known
-            small = np.abs(released) < np.abs(rest) / 2
-            fits[guess] = np.mean(rest[small] == rest[small].astype(np.float32))
-        right += (fits[True] > fits[False]) == was_in
+            released = -layer.weight.detach()[0].double().numpy() * plan.expected_batch
+            fits = {}
+            for guess, known in sums.items():
+                rest = released - known
+                small = np.abs(released) < np.abs(rest) / 2
+                fits[guess] = np.mean(rest[small] == rest[small].astype(np.float32))
+            right += (fits[True] > fits[False]) == was_in
     assert abs(right / trials - 0.5) <= 5 * 0.5 / math.sqrt(trials)

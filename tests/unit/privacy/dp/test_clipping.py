@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from silence import silence
 from torch import nn
 
-from privacy.accounting import Accountant
 from privacy.dp import clipping
 from privacy.dp.clipping import CLIPPING, RAMP, AdaptiveClipping
 from privacy.dp.engine import make_private
@@ -121,7 +120,7 @@ def expected(weights: Sequence[float], mode: ClippingMode, bound: float) -> list
 
 @every_mode
 @given(weights=WEIGHTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_step_is_the_sum_of_records_clipped_by_the_modes_formula(mode: ClippingMode, weights: list[float]) -> None:
     found = released(weights, replace(PLAN, clipping=mode))
     for one, other in zip(found, expected(weights, mode, PLAN.clipping_norm), strict=True):
@@ -129,7 +128,7 @@ def test_a_step_is_the_sum_of_records_clipped_by_the_modes_formula(mode: Clippin
 
 
 @every_mode
-@given(weights=WEIGHTS, more=st.sampled_from([1e-3, 1.0, 1e5, 1e20, float("inf"), float("nan")]))
+@given(weights=WEIGHTS, more=st.sampled_from([1e-3, 1.0, 1e5, 1e20, 1e38, float("inf"), float("nan")]))
 @settings(max_examples=25, deadline=None)
 def test_one_record_more_moves_the_sum_by_at_most_the_clipping_norm(
     mode: ClippingMode, weights: list[float], more: float
@@ -168,7 +167,7 @@ def test_the_count_of_adaptive_clipping_is_paid_for_with_noise_on_the_gradient(
 
 
 def test_every_mode_costs_the_same_epsilon() -> None:
-    assert len({Accountant().epsilon(replace(PLAN, clipping=mode).events, 1e-4) for mode in MODES}) == 1
+    assert len({replace(PLAN, clipping=mode).events for mode in MODES}) == 1
 
 
 def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,15 +195,14 @@ def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(mo
 
 def test_the_clipping_norm_moves_by_a_noised_count() -> None:
     model, plan = network(), replace(PLAN, clipping="adaptive")
-    moved = []
-    for _ in range(300):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-        with make_private(model, optimizer, plan, plan.expected_batch) as (_, step):
+    norms, optimizer = [plan.clipping_norm], torch.optim.SGD(model.parameters(), lr=0.0)
+    with make_private(model, optimizer, plan, plan.expected_batch) as (_, step):
+        for _ in range(300):
             step.finish()
-        moved.append(-math.log(optimizer.param_groups[0]["clipping_norm"] / plan.clipping_norm) / clipping.PACE)
+            norms.append(optimizer.param_groups[0]["clipping_norm"])
+    moved = torch.tensor(norms, dtype=torch.float64).log().diff() / -clipping.PACE
     std = plan.count_noise / plan.expected_batch  # of the share, around 1/2 for an empty batch
-    spread = torch.tensor(moved).std()
-    assert float(spread) == pytest.approx(std, rel=0.25)
+    assert float(moved.std()) == pytest.approx(std, rel=0.25)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -91,16 +91,15 @@ def step_once(
 
 @pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize("tokens", [10_000, 48], ids=["one batch", "micro-batches"])
-@pytest.mark.parametrize("bound", [0.05, 0.7, 1e3], ids=["all clipped", "some clipped", "none clipped"])
 def test_a_step_is_the_mean_of_clipped_records(
-    learner: Learner, either: RunConfig, records_of: RecordsOf, tokens: int, bound: float
+    learner: Learner, either: RunConfig, records_of: RecordsOf, tokens: int
 ) -> None:
-    examples = learner.task.encode(records_of(either, 12))
+    examples, bound = learner.task.encode(records_of(either, 12)), 0.7  # some of them are clipped
     scales = [1.0] * 12
     expected = clipped_mean(learner, examples, scales, bound)
     found = step_once(learner, examples, scales, tokens, replace(PLAN, clipping_norm=bound))
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-6 * max(1.0, bound))
+        torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-6)
 
 
 def unit_step(learner: Learner, examples: Sequence[Example], units: Sequence[Sequence[int]], tokens: int) -> torch.Tensor:
@@ -133,7 +132,7 @@ def test_a_units_rows_are_averaged_before_the_clip(
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("rows", [1, 7])
 def test_one_unit_more_moves_the_step_by_no_more_than_the_clipping_norm_however_many_rows_it_has(
     learner: Learner, either: RunConfig, records_of: RecordsOf, rows: int
 ) -> None:
@@ -164,17 +163,6 @@ def test_a_unit_that_is_cut_over_two_micro_batches_stops_the_step(
             step.accumulate([0])
 
 
-@pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("scale", [float("inf"), float("nan"), 1e38])
-def test_a_record_whose_gradient_overflows_cannot_spoil_the_step(
-    learner: Learner, either: RunConfig, records_of: RecordsOf, scale: float
-) -> None:
-    examples = learner.task.encode(records_of(either, 4))
-    found = step_once(learner, examples, [1.0, scale, 1.0, 1.0], 10_000, PLAN)
-    norm = torch.cat([tensor.flatten() for tensor in found.values()]).norm()
-    assert float(norm) <= 4 * PLAN.clipping_norm / DIVISOR * (1 + 1e-3)
-
-
 def test_without_privacy_a_step_is_the_unclipped_sum_over_the_same_divisor(
     learner: Learner, either: RunConfig, records_of: RecordsOf
 ) -> None:
@@ -202,7 +190,7 @@ def draws(learner: Learner, count: int, use: Callable[[nn.Module, Step], None]) 
 
 def test_an_empty_batch_releases_noise_of_the_planned_size_on_every_tensor(learner: Learner) -> None:
     std = PLAN.noise_multiplier * PLAN.clipping_norm / DIVISOR
-    drawn = draws(learner, 250, lambda _, step: step.finish())
+    drawn = draws(learner, 120, lambda _, step: step.finish())
     names = set(drawn)
     assert sum("lora_B" in name for name in names) == 6
     assert ("head.weight" in names) == (type(learner.task).__name__ == "Classification")
@@ -213,7 +201,7 @@ def test_an_empty_batch_releases_noise_of_the_planned_size_on_every_tensor(learn
         steps = abs(np.corrcoef(sample[:-1].ravel(), sample[1:].ravel())[0, 1])
         assert steps < 5 / sample[1:].size ** 0.5, name
     first = np.stack([sample[:, 0] for sample in drawn.values()])
-    assert abs(np.corrcoef(first) - np.eye(len(first))).max() < 5.5 / 250**0.5
+    assert abs(np.corrcoef(first) - np.eye(len(first))).max() < 5.5 / 120**0.5
 
 
 def test_noise_is_drawn_once_a_step_for_all_tensors_however_many_micro_batches(

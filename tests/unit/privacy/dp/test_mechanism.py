@@ -1,5 +1,6 @@
 import ast
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,7 @@ MAY_IMPORT = {
 }
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Return the names of all modules that a file imports anywhere in it."""
     found: set[str] = set()

@@ -96,7 +96,7 @@ def alone(model: Any, x: torch.Tensor) -> dict[str, torch.Tensor]:
 @each_family
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_each_records_gradient_is_the_one_it_has_alone(family: str, dtype: torch.dtype, data: st.DataObject) -> None:
     case = data.draw(cases(family, dtype))
     model, x = case.model(), case.inputs()
@@ -108,7 +108,7 @@ def test_each_records_gradient_is_the_one_it_has_alone(family: str, dtype: torch
 
 @each_family
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_without_privacy_the_gradients_are_pefts(family: str, data: st.DataObject) -> None:
     case = data.draw(cases(family))
     model, x = case.model(), case.inputs().requires_grad_()
@@ -122,7 +122,7 @@ def test_without_privacy_the_gradients_are_pefts(family: str, data: st.DataObjec
 
 @each_family
 @given(data=st.data(), bound=st.sampled_from([0.01, 0.3, 100.0]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_step_is_the_sum_of_clipped_records(family: str, data: st.DataObject, bound: float) -> None:
     case = data.draw(cases(family, torch.float32))
     assert off_clipped_sum(case.model(), case.inputs(), bound) < 1e-2  # float32 weights hold a small step so coarsely
@@ -184,7 +184,7 @@ def test_a_layer_that_is_used_twice_adds_up(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["lora", "ia3"])
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_under_autocast_the_gradients_are_float32_and_near_the_exact_ones(family: str, data: st.DataObject) -> None:
     case = data.draw(cases(family, torch.float32))
     model, x = case.model(), case.inputs()

@@ -15,6 +15,9 @@ from shared.errors import PrivacyError
 
 PRIVACY = PrivacySection(release="metrics", release_noise=5.0, release_loss_bound=4.0)
 losses = st.lists(st.floats(width=32), min_size=1, max_size=30)
+# The deviation of 1,000 draws is off by 2.2 %, so a check of 11 % is a false alarm once in a million runs. With one sum too
+# many or too few the noise is 18 or 22 % off, which is missed once in 30,000 runs.
+DRAWS = 1000
 
 
 def unit_rows(values: np.ndarray, hits: np.ndarray | None) -> np.ndarray:  # type: ignore[type-arg]
@@ -44,20 +47,20 @@ def test_one_record_moves_the_sums_by_at_most_the_bound_that_is_accounted(values
 def test_the_noise_is_what_the_event_says() -> None:
     event = metrics_event(PRIVACY)
     assert (event.sampling_rate, event.noise_multiplier, event.steps, event.purpose) == (1.0, 5.0, 1, "metrics")
-    drawn = [release_sums(np.full(10, 1.0), np.ones(10), PRIVACY) for _ in range(3000)]
+    drawn = [release_sums(np.full(10, 1.0), np.ones(10), PRIVACY) for _ in range(DRAWS)]
     for values, mean, scale in (
         ([d.records for d in drawn], 10.0, 1.0),
         ([d.hits for d in drawn], 10.0, 1.0),
         ([d.loss for d in drawn], 10.0, 4.0),
     ):
         std = 5.0 * math.sqrt(3) * scale
-        assert abs(np.mean(values) - mean) < 4 * std / math.sqrt(3000)  # type: ignore[arg-type]
-        assert np.std(values) == pytest.approx(std, rel=0.06)  # type: ignore[arg-type]
+        assert abs(np.mean(values) - mean) < 5 * std / math.sqrt(DRAWS)  # type: ignore[arg-type]
+        assert np.std(values) == pytest.approx(std, rel=0.11)  # type: ignore[arg-type]
 
 
 def test_a_task_without_hits_spends_its_noise_on_two_sums() -> None:
-    drawn = np.array([release_sums(np.ones(4), None, PRIVACY).records for _ in range(3000)])
-    assert np.std(drawn) == pytest.approx(5.0 * math.sqrt(2), rel=0.06)
+    drawn = np.array([release_sums(np.ones(4), None, PRIVACY).records for _ in range(DRAWS)])
+    assert np.std(drawn) == pytest.approx(5.0 * math.sqrt(2), rel=0.11)
 
 
 def test_the_plan_pays_for_what_is_released(config_of: ConfigOf) -> None:

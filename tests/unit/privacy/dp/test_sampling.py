@@ -25,8 +25,13 @@ def test_every_record_is_in_a_batch_with_the_public_chance(rate: float) -> None:
     assert abs(drawn.mean() - rate) < 6 * spread / 40**0.5
 
 
-def test_batch_sizes_are_binomial_not_fixed() -> None:
-    sizes = membership(30, 0.2, 20_000).sum(axis=1)
+@pytest.fixture(scope="module")
+def drawn() -> np.ndarray:  # type: ignore[type-arg]
+    return membership(30, 0.2, 20_000)
+
+
+def test_batch_sizes_are_binomial_not_fixed(drawn: np.ndarray) -> None:  # type: ignore[type-arg]
+    sizes = drawn.sum(axis=1)
     assert sizes.var() == pytest.approx(30 * 0.2 * 0.8, rel=0.08)
     edges = range(2, 11)
     observed = [int((sizes < 2).sum()), *[int((sizes == size).sum()) for size in edges], int((sizes > 10).sum())]
@@ -34,11 +39,9 @@ def test_batch_sizes_are_binomial_not_fixed() -> None:
     assert chisquare(observed, np.array(expected) * 20_000).pvalue > LIKELY
 
 
-@pytest.mark.slow
-def test_records_and_steps_are_independent() -> None:
-    drawn = membership(12, 0.25, 20_000)
+def test_records_and_steps_are_independent(drawn: np.ndarray) -> None:  # type: ignore[type-arg]
     between_records = np.corrcoef(drawn.T)
-    assert abs(between_records - np.eye(12)).max() < 6 / 20_000**0.5
+    assert abs(between_records - np.eye(30)).max() < 6 / 20_000**0.5
     between_steps = np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]
     assert abs(between_steps) < 6 / drawn.size**0.5
 

@@ -97,19 +97,6 @@ def listed() -> Harmless:
 @pytest.mark.parametrize(
     ("text", "word", "label"),
     [
-        ("Burrill Crohn rang at noon.", "Crohn", "PERSON"),  # right after a first name
-        ("Seen by Emma Lipitor again.", "Lipitor", "PERSON"),
-        ("patient Kowalski disease progression", "Kowalski", "PERSON"),  # a word announces a person
-        ("Samantha Bašić writes songs.", "Bašić", "PERSON"),  # not the word "basic"
-    ],
-)
-def test_a_word_of_a_domain_hides_no_person_that_the_text_shows(listed: Harmless, text: str, word: str, label: str) -> None:
-    assert left(listed, text, word, label) == [word]
-
-
-@pytest.mark.parametrize(
-    ("text", "word", "label"),
-    [
         ("The Supreme Court reversed.", "The Supreme Court", "ORGANIZATION"),
         ("The Statute of Limitations has run.", "Statute of Limitations", "ORGANIZATION"),
         ("A Late Payment Fee was charged.", "Late Payment Fee", "ORGANIZATION"),
@@ -142,6 +129,10 @@ def test_a_term_of_common_words_a_brand_or_an_abbreviation_stays(listed: Harmles
 @pytest.mark.parametrize(
     ("text", "word", "label"),
     [
+        ("Burrill Crohn rang at noon.", "Crohn", "PERSON"),  # right after a first name
+        ("Seen by Emma Lipitor again.", "Lipitor", "PERSON"),
+        ("patient Kowalski disease progression", "Kowalski", "PERSON"),  # a word announces a person
+        ("Samantha Bašić writes songs.", "Bašić", "PERSON"),  # not the word "basic"
         ("Premier Clinic wrote to me.", "Premier Clinic", "ORGANIZATION"),
         ("General Motors wrote to me.", "General Motors", "ORGANIZATION"),
         ("Mr SMITH asked for a refund.", "SMITH", "PERSON"),

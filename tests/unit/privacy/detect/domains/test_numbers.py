@@ -43,6 +43,11 @@ def test_numbers_with_the_form_of_an_identifier_a_time_or_an_age_are_not(number:
     assert not any(form.fullmatch(number) for form in HARMLESS)
 
 
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon(Terms.of(["medical"]), language("en"), None)
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
@@ -56,6 +61,7 @@ def test_numbers_with_the_form_of_an_identifier_a_time_or_an_age_are_not(number:
         ("Platelets 245000, kowalska 245000.", set()),  # a word with a capital may be a name, and so may a word of no domain
     ],
 )
-def test_a_count_is_harmless_after_an_abbreviation_or_a_word_of_the_domain(text: str, numbers: set[str]) -> None:
-    lexicon = Lexicon(Terms.of(["medical"]), language("en"), None)
+def test_a_count_is_harmless_after_an_abbreviation_or_a_word_of_the_domain(
+    lexicon: Lexicon, text: str, numbers: set[str]
+) -> None:
     assert {text[start:end] for start, end in places(text, lexicon)} == numbers

@@ -1,13 +1,22 @@
 """What a language model takes for a firm or a place is a person after a title."""
 
 import pytest
-import spacy
 from presidio_analyzer import RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
 from presidio_analyzer.predefined_recognizers import SpacyRecognizer
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 from privacy.detect.languages.en.language import ENGLISH
 from privacy.detect.recognisers.language_model import LanguageModel
+
+
+def found(monkeypatch: pytest.MonkeyPatch, text: str, label: str) -> list[tuple[str, str]]:
+    """Return what is left of a model's finding that covers a whole text: the types, and the words."""
+    monkeypatch.setattr(SpacyRecognizer, "analyze", lambda *_: [RecognizerResult(label, 0, len(text), 0.25)])
+    artifacts = NlpArtifacts([], Doc(Vocab(), [text]), [], [], None, "en")
+    results = LanguageModel(ENGLISH, [label]).analyze(text, [label], artifacts)
+    return [(result.entity_type, text[result.start : result.end]) for result in results]
 
 
 @pytest.mark.parametrize(
@@ -22,11 +31,7 @@ from privacy.detect.recognisers.language_model import LanguageModel
 def test_a_title_and_one_word_are_a_person(
     text: str, label: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [RecognizerResult(label, 0, len(text), 0.25)]
-    monkeypatch.setattr(SpacyRecognizer, "analyze", lambda *_: found)
-    artifacts = NlpArtifacts([], spacy.blank("en")(text), [], [], None, "en")
-    (result,) = LanguageModel(ENGLISH, [label]).analyze(text, [label], artifacts)
-    assert (result.entity_type, text[result.start : result.end]) == expected
+    assert found(monkeypatch, text, label) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,4 @@ def test_a_title_and_one_word_are_a_person(
 def test_a_masked_tag_is_no_finding_and_the_rest_of_the_entity_is(
     text: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SpacyRecognizer, "analyze", lambda *_: [RecognizerResult("PERSON", 0, len(text), 0.25)])
-    artifacts = NlpArtifacts([], spacy.blank("en")(text), [], [], None, "en")
-    found = LanguageModel(ENGLISH, ["PERSON"]).analyze(text, ["PERSON"], artifacts)
-    assert [text[result.start : result.end] for result in found] == expected
+    assert [words for _, words in found(monkeypatch, text, "PERSON")] == expected
