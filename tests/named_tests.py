@@ -2,17 +2,17 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
+from syntax import REPOSITORY, tree
+
 SPECIAL = ("skip", "faults", "exhaustive", "gpu")  # marks of tests that `make test` leaves out
 
 
 @cache
 def functions(path: str) -> dict[str, ast.FunctionDef]:
     """Return the tests of a file by name."""
-    nodes = ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8")))
-    return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+    found = [node for node in tree(REPOSITORY / path).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: node for node in found if node.name.startswith("test_")}
 
 
 def left_out(function: ast.FunctionDef) -> set[str]:
@@ -38,9 +38,10 @@ def code(path: str, name: str) -> str:
     return "\n".join(found)
 
 
+@cache
 def _constants(path: str) -> dict[str, ast.AST]:
     found: dict[str, ast.AST] = {}
-    for node in ast.parse((REPOSITORY / path).read_text(encoding="utf-8")).body:
+    for node in tree(REPOSITORY / path).body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         found |= {target.id: node for target in targets if isinstance(target, ast.Name)}
     return found

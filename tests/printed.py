@@ -27,8 +27,8 @@ NO_FIGURE = {"length"}
 class Module:
     """A module's syntax tree, and its names that hold an epsilon or a delta."""
 
-    def __init__(self, source: str) -> None:
-        self.tree = ast.parse(source)
+    def __init__(self, source: str, parsed: ast.Module | None = None) -> None:
+        self.tree = parsed or ast.parse(source)
         imported = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
         self.formatters = {a.asname or a.name for n in imported for a in n.names if a.name in ROOMS.get(str(n.module), ())}
         # The report's other number formats, which do not round up and so must not be used for these numbers.

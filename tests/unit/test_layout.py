@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from syntax import REPOSITORY, nodes, tree
 
-REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 OURS = (*PACKAGES, "bench")  # what measures us is held to the same rules, and is in no wheel
 MAY_IMPORT = {
@@ -156,15 +156,10 @@ def name_of(path: Path) -> str:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def imports(path: Path) -> frozenset[str]:
     """Top-level names of all imports of a module, wherever they stand in it."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -173,19 +168,12 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def statements() -> Iterator[tuple[Path, ast.stmt]]:
-    return ((path, node) for path in modules() for node in tree(path).body)
-
-
-def nodes() -> Iterator[tuple[Path, ast.AST]]:
-    return ((path, node) for path in modules() for node in ast.walk(tree(path)))
-
-
-def test_there_are_modules_to_look_at() -> None:
-    assert {path.parts[len(REPOSITORY.parts)] for path in modules()} == {*OURS, "hushtune.py"}
+def everything() -> Iterator[tuple[Path, ast.AST]]:
+    return ((path, node) for path in modules() for node in nodes(path))
 
 
 def test_imports_point_in_one_direction() -> None:
+    assert {path.parts[len(REPOSITORY.parts)] for path in modules()} == {*OURS, "hushtune.py"}
     for path in modules():
         ours = imports(path) & set(OURS)
         assert ours <= MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]], name_of(path)
@@ -198,7 +186,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
 
 
 def test_no_code_arrives_by_data() -> None:
-    for path, node in nodes():
+    for path, node in everything():
         if isinstance(node, ast.keyword):
             assert node.arg != "trust_remote_code" or ast.unparse(node.value) == "False", name_of(path)
             assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False), name_of(path)
@@ -211,7 +199,7 @@ def test_no_code_arrives_by_data() -> None:
 
 
 def test_functions_fit_on_a_screen() -> None:
-    for path, node in nodes():
+    for path, node in everything():
         if isinstance(node, ast.FunctionDef) and node.name != "run_rounds":  # the round loop is read as one piece
             body = node.body[1:] if ast.get_docstring(node) else node.body
             first = body[0].lineno if body else node.lineno
@@ -220,7 +208,7 @@ def test_functions_fit_on_a_screen() -> None:
 
 def test_nothing_happens_at_import_but_definitions() -> None:
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-    for path, node in statements():
+    for path, node in ((each, node) for each in modules() for node in tree(each).body):
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
         assert isinstance(node, allowed) or docstring or guarded, f"{ast.unparse(node)[:80]} in {name_of(path)}"

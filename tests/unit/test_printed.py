@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from printed import Module, wrong_in_template
+from syntax import REPOSITORY, tree
 
-REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("server", "client", "privacy", "shared", "simulations", "bench")
 ALONE = REPOSITORY / "docs" / "check_epsilon.py"  # uses nothing of ours, so that it can contradict us: it writes every digit
 
@@ -15,20 +15,20 @@ def sources(pattern: str) -> list[Path]:
     return sorted(path for name in PACKAGES for path in (REPOSITORY / name).rglob(pattern))
 
 
-def offences(paths: list[Path], find: Callable[[str], Iterable[tuple[int, str]]]) -> list[str]:
+def offences(paths: list[Path], find: Callable[[Path], Iterable[tuple[int, str]]]) -> list[str]:
     """Return file, line and source of everything that is found in these files, of which there are some."""
     assert paths
-    found = ((path, find(path.read_text(encoding="utf-8"))) for path in paths)
+    found = ((path, find(path)) for path in paths)
     return [f"{path.relative_to(REPOSITORY)}:{line}: {source}" for path, wrong in found for line, source in wrong]
 
 
 def test_code_writes_epsilon_and_delta_with_the_formatter_alone() -> None:
     paths = [*sources("*.py"), REPOSITORY / "hushtune.py", ALONE]
-    assert offences(paths, lambda source: Module(source).wrong()) == []
+    assert offences(paths, lambda path: Module(path.read_text(encoding="utf-8"), tree(path)).wrong()) == []
 
 
 def test_templates_write_epsilon_and_delta_with_their_filters_alone() -> None:
-    assert offences(sources("*.j2"), wrong_in_template) == []
+    assert offences(sources("*.j2"), lambda path: wrong_in_template(path.read_text(encoding="utf-8"))) == []
 
 
 REPORT = "from server.report.figures import epsilon, target_delta, number\n"

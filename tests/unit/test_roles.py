@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from syntax import REPOSITORY, tree
 
-REPOSITORY = Path(__file__).parents[2]
 OURS = {"shared", "privacy", "client", "server", "simulations"}
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ROLES = {
@@ -49,16 +49,16 @@ def file_of(module: str) -> Path | None:
 def imported_by(module: str) -> frozenset[str]:
     """Return the full names of all imports anywhere in a module, except those for type checking only."""
     found: set[str] = set()
-    nodes = [ast.parse(path.read_text(encoding="utf-8"))] if (path := file_of(module)) else []
-    while nodes:
-        node: ast.AST = nodes.pop()
+    waiting: list[ast.AST] = [tree(path)] if (path := file_of(module)) else []
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        nodes += ast.iter_child_nodes(node)  # type: ignore[arg-type]
+        waiting += ast.iter_child_nodes(node)
     return frozenset(found)
 
 
@@ -220,7 +220,7 @@ def reached_at_once(starts: Iterable[str]) -> set[str]:
         module = waiting.pop()
         path = file_of(module) if module.split(".")[0] in {*OURS, "hushtune"} else None
         if module not in seen and path is not None:
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for node in tree(path).body:
                 if isinstance(node, ast.Import):
                     waiting += [alias.name for alias in node.names]
                 elif isinstance(node, ast.ImportFrom):
