@@ -97,6 +97,13 @@ def raising(error: Exception) -> Callable[[Any], Any]:
     return fail
 
 
+def tls(cause: Exception) -> Callable[[Any], Any]:
+    """Fail to connect for this reason."""
+    error = httpx.ConnectError("tls")
+    error.__cause__ = cause
+    return raising(error)
+
+
 @pytest.fixture
 def connection(access: ServerAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ToyFleet], Connection]:
     def build(fleet: ToyFleet) -> Connection:
@@ -115,6 +122,7 @@ ACTIVE = {"ActivateNode": lambda request: SimpleNamespace(node_id=7)}
         (status(401), "does not know this site's key"),
         (status(403), "belongs to another site than 'north'"),
         (raising(httpx.RemoteProtocolError("gone")), "accepts only TLS"),
+        (tls(ssl.SSLCertVerificationError("self-signed")), "not issued by the authority"),
     ],
 )
 def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any], words: str) -> None:
@@ -159,19 +167,8 @@ def refused_by_tls(folder: Path, monkeypatch: pytest.MonkeyPatch, shift: int, ho
 def test_a_certificate_out_of_date_or_for_another_name_is_told_as_such(
     connection: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int, host: str, words: str
 ) -> None:
-    error = httpx.ConnectError("tls")
-    error.__cause__ = refused_by_tls(tmp_path, monkeypatch, shift, host)
-    with pytest.raises(ConnectionRefused, match=words), connection(ToyFleet(ActivateNode=raising(error))):
-        pass
-
-
-def test_a_certificate_of_another_authority_is_no_reason_to_try_again(connection: Any) -> None:
-    error = httpx.ConnectError("tls")
-    error.__cause__ = ssl.SSLCertVerificationError("self-signed")
-    with (
-        pytest.raises(ConnectionRefused, match="not issued by the authority"),
-        connection(ToyFleet(ActivateNode=raising(error))),
-    ):
+    answer = tls(refused_by_tls(tmp_path, monkeypatch, shift, host))
+    with pytest.raises(ConnectionRefused, match=words), connection(ToyFleet(ActivateNode=answer)):
         pass
 
 

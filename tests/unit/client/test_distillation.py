@@ -112,20 +112,20 @@ def test_distillation_keeps_the_model_nearer_to_its_base(
     for weight in (0.0, 20.0):
         changes = {"privacy.enabled": False, "training.steps": 12, "training.distillation": weight}
         config = change(either, {**changes, "training.learning_rate": 0.05})
-        learner, records = learner_of(config), records_of(config, 30)
+        learner, records = learner_of(config), records_of(config, 15)
         trained(config, learner, records)
         left.append(float(distances(learner, batch_of(learner, records)).mean()))
     assert 0 < left[1] < left[0] / 2
 
 
 def test_the_pull_towards_the_start_shortens_the_way_and_at_its_full_strength_ends_it(
-    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
 ) -> None:
     norms = []
     for strength in (0.0, 2.0, 100.0):
         changes = {"privacy.enabled": False, "training.proximal": strength, "training.warmup": 0.0}
         rates = {"training.schedule": "constant", "training.learning_rate": 0.1, "training.head_learning_rate": 0.1}
-        config = change(either, {**changes, **rates, "training.steps": 4})
+        config = change(classify, {**changes, **rates, "training.steps": 4})
         norms.append(trained(config, learner_of(config), records_of(config, 30)).norm)
     assert norms[2] < 1e-6 < norms[1] < norms[0]
 

@@ -188,11 +188,11 @@ def test_one_unit_more_changes_that_unit_alone_with_any_two_options(config_of: C
     check()
 
 
-@pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("refused", sorted(REFUSED))
-def test_what_is_refused_is_refused_beside_any_other_option(config_of: ConfigOf, refused: str, option: str) -> None:
-    with pytest.raises(PrivacyError, match="refused under differential privacy"):
-        refuse_unstable(config_of(merged([option, refused])))
+def test_what_is_refused_is_refused_beside_any_other_option(config_of: ConfigOf, refused: str) -> None:
+    for option in OPTIONS:
+        with pytest.raises(PrivacyError, match="refused under differential privacy"):
+            refuse_unstable(config_of(merged([option, refused])))
 
 
 @settings(max_examples=40, deadline=None)
@@ -214,18 +214,16 @@ def test_a_stage_is_refused_because_one_record_can_change_several(config_of: Con
     assert changes_more_than_one_unit(given_rows, config)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_every_claim_of_a_step_is_tested_here_or_with_the_anonymiser(config_of: ConfigOf, option: str) -> None:
-    assert set(effects(config_of(OPTIONS[option]))) <= {*OPTIONS, "anonymise.operator"}
+def test_every_claim_of_a_step_is_tested_here_or_with_the_anonymiser_and_is_free_or_paid_for_unless_it_is_refused(
+    config_of: ConfigOf,
+) -> None:
+    for option, changes in OPTIONS.items():
+        said = effects(config_of(changes))
+        assert set(said) <= {*OPTIONS, "anonymise.operator"}, option
+        assert any(effect.kind != "free" and not effect.paid for effect in said.values()) is (option in REFUSED), option
 
 
 def test_every_field_of_the_data_stage_is_among_the_options() -> None:
     sections = {"cleaning": CleaningSection, "balance": BalanceSection, "augmentation": AugmentationSection}
     fields = {f"{name}.{field}" for name, section in sections.items() for field in section.model_fields}
     assert fields <= set(OPTIONS) | SETTINGS_OF_OPTIONS
-
-
-@pytest.mark.parametrize("option", [*OPTIONS])
-def test_an_option_is_called_free_or_paid_for_unless_it_is_refused(config_of: ConfigOf, option: str) -> None:
-    said = effects(config_of(OPTIONS[option]))
-    assert any(effect.kind != "free" and not effect.paid for effect in said.values()) is (option in REFUSED)

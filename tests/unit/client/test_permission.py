@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import ConfigOf
-from site_toml import site_toml
+from site_toml import site_toml, with_policy
 
 from client.permission import permit
 from client.site_file import SiteFile
@@ -139,21 +139,20 @@ def test_labels_mean_nothing_to_an_instruction(file: SiteFile, forge: Forge) -> 
 
 
 def test_a_limit_of_ranks_does_not_concern_an_adapter_that_has_none(file: SiteFile, forge: Forge) -> None:
-    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
+    limited = with_policy(file, max_rank=4)
     permit(limited, forge({"adapter": {"family": "ia3"}}))
     with pytest.raises(PolicyRefused):
         permit(limited, forge({"adapter": {"family": "core", "rank": 8}}))
 
 
 def test_a_rank_above_the_sites_limit_is_refused_unless_the_run_takes_lower_ranks(file: SiteFile, forge: Forge) -> None:
-    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
+    limited = with_policy(file, max_rank=4)
     ranks = {"adapter.rank": 8, "aggregation.method": "partitioned_mean"}
     given = {**ranks, "data.sites.0.rank": 5}
     for allowed, rank in (({**ranks, "data.sites.0.rank": 3}, 3), (given, 4), (ranks, 4), ({"adapter.rank": 4}, 4)):
         permit(limited, forge(allowed))
         assert limited.rank_in(forge(allowed).config) == rank
-    none = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 0})})
-    for site, changes in ((limited, {"adapter.rank": 5}), (none, ranks)):
+    for site, changes in ((limited, {"adapter.rank": 5}), (with_policy(file, max_rank=0), ranks)):
         with pytest.raises(PolicyRefused, match=r"set aggregation\.method = 'partitioned_mean' in the run") as caught:
             permit(site, forge(changes))
         assert caught.value.field == "max_rank"

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from fixture_types import Change, LearnerOf
 from forked import start_command
-from site_toml import site_toml, write_records
+from site_toml import tiny_site, with_policy, write_records
 
 from client import site as site_module
 from client.personal import FOLDER, Place, personalise
@@ -30,7 +30,6 @@ from shared.records.read import read_records
 from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.wire.chain_head import ChainHead
 
-POLICY = 'tasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 2\nmax_rounds = 3'
 Publish = Callable[..., Path]
 ROUNDS = 2  # of the run ``classify``
 PAYS = 60.0  # epsilon that pays the run and one more round, by the filter
@@ -38,20 +37,10 @@ PAYS = 60.0  # epsilon that pays the run and one more round, by the filter
 
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
-    """Make a site with 40 records that may load only the tiny model."""
-    (tmp_path / "SITE.toml").write_text(
-        site_toml(
-            POLICY.format(sha256_file(tiny_bert / "model.safetensors")),
-            f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"',
-        )
-    )
-    file = SiteFile.load(tmp_path / "SITE.toml")
-    write_records(file.data.file)
-    return limited(file, PAYS)
-
-
-def limited(file: SiteFile, epsilon: float) -> SiteFile:
-    return file.model_copy(update={"policy": file.policy.model_copy(update={"dataset_epsilon": epsilon})})
+    """Make a site with 8 records that may load only the tiny model."""
+    file = tiny_site(tmp_path, tiny_bert, "min_cohort = 2\nmax_rounds = 3")
+    write_records(file.data.file, 8)
+    return with_policy(file, dataset_epsilon=PAYS)
 
 
 @pytest.fixture
@@ -118,7 +107,7 @@ def test_a_personal_adapter_is_one_more_round_of_the_plan_charged_once_and_never
     assert budget.ledger.head() == before
 
 
-def test_a_personal_adapter_differs_from_the_published_one_and_opens_as_any_adapter_does(
+def test_a_personal_adapter_opens_as_any_adapter_does_and_one_that_is_gone_is_not_trained_again(
     file: SiteFile, publish: Publish
 ) -> None:
     run = publish()
@@ -129,6 +118,9 @@ def test_a_personal_adapter_differs_from_the_published_one_and_opens_as_any_adap
     assert personal.is_finite
     closed = [entry.body.get("reply") for entry in Ledger(file.ledger, "north").entries() if entry.kind == "commit"]
     assert closed == [personal.digest()]
+    shutil.rmtree(found["folder"])
+    with pytest.raises(LedgerError, match="its round was charged"):
+        personalise(file, run, quiet)
 
 
 @pytest.mark.slow
@@ -148,7 +140,7 @@ def test_a_budget_that_does_not_hold_one_more_round_refuses_before_a_record_is_r
     before = budget.ledger.head()
     monkeypatch.setattr("client.set_up.read_records", lambda *_: pytest.fail("a record was read"))
     with pytest.raises(LedgerError, match="budget exhausted"):
-        personalise(limited(file, budget.spent().epsilon * 1.01), run, quiet)
+        personalise(with_policy(file, dataset_epsilon=budget.spent().epsilon * 1.01), run, quiet)
     assert budget.ledger.head() == before
     assert not (file.site.state / FOLDER).exists()
 
@@ -232,14 +224,6 @@ def test_a_site_whose_ledger_is_older_than_the_runs_report_is_not_personalised(f
     assert not (file.site.state / FOLDER).exists()
     name(seen)
     assert personalise(file, run, quiet)["trained"]
-
-
-def test_a_personal_adapter_that_is_gone_is_not_trained_again(file: SiteFile, publish: Publish) -> None:
-    run = publish()
-    found = personalise(file, run, quiet)
-    shutil.rmtree(found["folder"])
-    with pytest.raises(LedgerError, match="its round was charged"):
-        personalise(file, run, quiet)
 
 
 REFUSED: dict[str, tuple[dict[str, object], type[HushtuneError], str]] = {

@@ -93,11 +93,6 @@ def test_a_clock_that_is_set_back_forgets_nothing(opened: Callable[..., SetUps],
         opened().allow(seeded(config_of, 4))
 
 
-def test_a_site_may_let_none_pass_without_its_steward(opened: Callable[..., SetUps], config_of: ConfigOf) -> None:
-    with pytest.raises(PolicyRefused):
-        opened(max_set_ups=0).allow(config_of())
-
-
 def test_a_round_that_fails_is_counted_and_one_that_ends_well_is_not(
     opened: Callable[..., SetUps], config_of: ConfigOf, clock: Clock
 ) -> None:

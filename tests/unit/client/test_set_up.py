@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import Change, LearnerOf
-from site_toml import site_toml, write_records
+from site_toml import tiny_site, with_policy, write_records
 
 from client.data_stage.augmentation.writer import write
 from client.outward_codes import outward_code, reason_code
@@ -47,7 +47,6 @@ from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 SIZE = 100
-POLICY = 'tasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 2\nmax_rounds = 3'
 Forge = Callable[..., TrainOrder]
 
 
@@ -57,11 +56,9 @@ def digest(tiny_bert: Path) -> str:
 
 
 @pytest.fixture
-def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
+def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
     """Make a site that may load only the tiny model, and whose data file does not exist."""
-    model = f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"'
-    (tmp_path / "SITE.toml").write_text(site_toml(POLICY.format(digest), model))
-    return SiteFile.load(tmp_path / "SITE.toml")
+    return tiny_site(tmp_path, tiny_bert, "min_cohort = 2\nmax_rounds = 3")
 
 
 @pytest.fixture
@@ -136,9 +133,9 @@ def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it
 def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_gave_it_that_rank(
     file: SiteFile, forge: Forge
 ) -> None:
-    write_records(file.data.file)
+    write_records(file.data.file, 12)
     file, method = without_privacy(file), {"privacy.enabled": False, "aggregation.method": "partitioned_mean"}
-    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
+    limited = with_policy(file, max_rank=1)
     given = forge({**method, "data.sites.0.rank": 1})
     wanted = host_of(file).train(replace(given, adapter=cut(given.adapter, 1)))
     shutil.rmtree(file.site.state)
@@ -146,6 +143,7 @@ def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_ga
     found = host_of(limited).train(forge(method))
     assert found.delta.spec == cut(given.adapter, 1).spec != given.adapter.spec
     assert found.delta.digest() == wanted.delta.digest()
+    assert found.delta.norm > 0
     assert is_part(found.delta.spec, given.adapter.spec)
 
 
@@ -153,7 +151,7 @@ def test_the_plan_of_a_site_with_a_lower_rank_in_its_file_counts_the_numbers_tha
     file: SiteFile, forge: Forge
 ) -> None:
     config = forge({"aggregation.method": "partitioned_mean"}).config
-    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
+    limited = with_policy(file, max_rank=1)
     whole, part = (host_of(each)._prepare(config) for each in (file, limited))
     assert part.plan == whole.plan  # the same norm, noise and steps; the site clips and noises what it trains
     assert part.shapes == shapes_at(whole.shapes, 1) != whole.shapes
@@ -166,7 +164,7 @@ def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
         raise GateFailed(f"planted_recall (needs {gate.min_planted_recall})")
 
     monkeypatch.setattr("client.data_stage.site_data.admit", fail)
-    gated = file.model_copy(update={"policy": file.policy.model_copy(update={"anonymise": GateSection()})})
+    gated = with_policy(file, anonymise=GateSection())
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     steps: list[str] = []
     host = Host(gated, lambda step, **_: steps.append(step))
@@ -184,9 +182,8 @@ def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
 def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -> None:
     rows = [{"text": f"please look at the invoice of case {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
     with pytest.raises(Declined) as caught:
-        host_of(file.model_copy(update={"policy": policy})).train(forge())
+        host_of(with_policy(file, anonymise=GateSection(min_planted_recall=1.0))).train(forge())
     assert isinstance(caught.value.__cause__, GateFailed)
     assert re.search(r"planted_recall = 0\.\d+ \(needs 1\)", str(caught.value.__cause__))
     assert len(list((file.site.state / "cache").iterdir())) == 1
@@ -196,7 +193,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
     file: SiteFile, forge: Forge, learner_of: LearnerOf, tiny_bert: Path
 ) -> None:
-    write_records(file.data.file)
+    write_records(file.data.file, 12)
     order = forge()
     here = file.carried_out(order.config)
     order = replace(order, adapter=read_adapter(learner_of(here).model))
@@ -213,7 +210,7 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
 def test_a_site_with_two_processes_answers_an_order_by_its_own_file_alone(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    write_records(file.data.file)
+    write_records(file.data.file, 12)
     file = file.model_copy(update={"model": file.model.model_copy(update={"processes": 2})})
     order = forge()
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
@@ -245,7 +242,7 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
     elif code == "LedgerError":  # what the order asks for was spent on other records
         spent = Budget(Ledger(file.ledger, "north"), Dataset([(b"x" * 16,)]), Limit(8.0, 1e-3))
         spent.reserve("earlier", 1, PrivacyPlan(1.0, 3.0, 0.5, 2, 1, 1e-3, 100), ChainHead())
-        file = file.model_copy(update={"policy": file.policy.model_copy(update={"dataset_epsilon": 1.0})})
+        file = with_policy(file, dataset_epsilon=1.0)
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     untouched = never_opened(file.data.file)
     with pytest.raises(HushtuneError) as caught:
@@ -322,7 +319,7 @@ def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
 
 def without_privacy(file: SiteFile) -> SiteFile:
     """Return the site with a policy that needs no plan, since a plan takes long to make."""
-    return file.model_copy(update={"policy": file.policy.model_copy(update={"without_privacy": True})})
+    return with_policy(file, without_privacy=True)
 
 
 PARAPHRASED = {"augmentation.views": 2, "augmentation.paraphrases": 1}
@@ -337,7 +334,7 @@ def with_writer(file: SiteFile, name: str | None) -> SiteFile:
 def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
     file: SiteFile, forge: Forge, tiny_llama: Path, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
+    rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(8)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shown: list[str] = []
 
@@ -368,12 +365,12 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
     file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
-    write_records(file.data.file, 30)
+    write_records(file.data.file, 8)
     told: list[tuple[str, dict[str, float]]] = []
     order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
     order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
     assert Host(file, lambda step, **numbers: told.append((step, numbers))).train(order).delta.norm > 0
-    assert ("paraphrases", {"kept": 0, "without_model": 30}) in told
+    assert ("paraphrases", {"kept": 0, "without_model": 8}) in told
 
 
 def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:

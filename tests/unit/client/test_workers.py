@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +98,6 @@ BATCHES = ([0, 3, 4, 9, 11, 12, 17], [5], [])  # an odd number, one share of not
 
 
 @pytest.mark.parametrize("clipping", ["flat", "automatic", "per-layer", "adaptive"])
-@pytest.mark.parametrize("processes", [2, 3])
 def test_without_noise_the_gradient_is_that_of_one_process(
     either: RunConfig,
     learner_of: LearnerOf,
@@ -106,20 +105,20 @@ def test_without_noise_the_gradient_is_that_of_one_process(
     shake: Shake,
     monkeypatch: pytest.MonkeyPatch,
     clipping: ClippingMode,
-    processes: int,
 ) -> None:
     drawing(monkeypatch, *BATCHES)
     noise, seen, moments = silence(monkeypatch), gradients(monkeypatch), []
     plan = replace(PLAN, clipping=clipping)
-    for count in (1, processes):
-        learner = exact(learner_of(either))
-        shake(learner)
-        data = TrainingSet.of(learner.task.encode(records_of(either, 20)))
-        split = Here(either, learner, plan, [exact(learner_of(either)) for _ in range(count - 1)]).sharing
-        moments.append(trained(either, learner, data, plan, split if count > 1 else trainer.unsplit).moments)
-    alone, split = seen[:3], seen[3:]
-    assert apart(split[0], alone[0]) < 1e-7  # layers in float64, losses in float32; TestRealProcesses is all in float32
-    assert not split[2].any()
+    learner = exact(learner_of(either))
+    shake(learner)
+    data, start = TrainingSet.of(learner.task.encode(records_of(either, 20))), read_adapter(learner.model)
+    three = Here(either, learner, plan, [exact(learner_of(either)) for _ in range(2)])
+    for split in (trainer.unsplit, three.sharing):
+        trainer.write_adapter(learner.model, start)
+        moments.append(trained(either, learner, data, plan, split).moments)
+    alone, shared = seen[:3], seen[3:]
+    assert apart(shared[0], alone[0]) < 1e-7  # layers in float64, losses in float32; TestRealProcesses is all in float32
+    assert not shared[2].any()
     assert not alone[2].any()
     assert noise[: len(noise) // 2] == noise[len(noise) // 2 :]  # as many draws, each of the same size
     if clipping == "adaptive":  # its C follows a count over all processes
@@ -185,6 +184,26 @@ def test_only_this_process_draws_a_batch_and_noise_and_every_share_is_of_its_byt
     assert shared == [[1, 1], [1, 1]]  # of 4 and 3 records; the rest stays here
 
 
+@pytest.fixture
+def answers(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[Sum], Sum], str], Here]:
+    """Return a function that changes what a second process answers, and expects that no step is taken for this reason."""
+
+    def refused(changed: Callable[[Sum], Sum], reason: str) -> Here:
+        drawing(monkeypatch, [0, 1, 2, 3])
+        learner, steps = learner_of(classify), gradients(monkeypatch)
+        crew = Here(classify, learner, PLAN, [learner_of(classify)])
+        monkeypatch.setattr(crew, "_answer", lambda *_: changed(crew.answers[-1]))
+        data = TrainingSet.of(learner.task.encode(records_of(classify, 20)))
+        with pytest.raises(PrivacyError, match=f"{reason}, so nothing is released"):
+            trained(classify, learner, data, PLAN, crew.sharing)
+        assert not steps
+        return crew
+
+    return refused
+
+
 def test_a_share_has_no_noise_and_the_same_one_comes_twice(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
 ) -> None:
@@ -197,36 +216,14 @@ def test_a_share_has_no_noise_and_the_same_one_comes_twice(
 
 
 @pytest.mark.parametrize("factor", [50.0, float("nan")])
-def test_a_share_that_its_records_cannot_add_up_to_ends_the_step(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch, factor: float
-) -> None:
-    drawing(monkeypatch, [0, 1, 2, 3])
-    learner, steps = learner_of(classify), gradients(monkeypatch)
-    crew = Here(classify, learner, PLAN, [learner_of(classify)])
-    monkeypatch.setattr(crew, "_answer", lambda *_: replace(crew.answers[-1], total=crew.answers[-1].total * factor))
-    data = TrainingSet.of(learner.task.encode(records_of(classify, 20)))
-    with pytest.raises(PrivacyError, match="larger sum than its records may add, so nothing is released"):
-        trained(classify, learner, data, PLAN, crew.sharing)
-    assert not steps
+def test_a_share_that_its_records_cannot_add_up_to_ends_the_step(answers: Any, factor: float) -> None:
+    crew = answers(lambda answer: replace(answer, total=answer.total * factor), "larger sum than its records may add")
     assert not crew._crew  # what is under way belongs to no later step
 
 
 @pytest.mark.parametrize("wrong", [{"number": 7}, {"adapter": "0" * 64}], ids=["step", "adapter"])
-def test_a_share_of_another_step_or_adapter_ends_the_step(
-    classify: RunConfig,
-    learner_of: LearnerOf,
-    records_of: RecordsOf,
-    monkeypatch: pytest.MonkeyPatch,
-    wrong: dict[str, Any],
-) -> None:
-    drawing(monkeypatch, [0, 1, 2, 3])
-    learner, steps = learner_of(classify), gradients(monkeypatch)
-    crew = Here(classify, learner, PLAN, [learner_of(classify)])
-    monkeypatch.setattr(crew, "_answer", lambda *_: replace(crew.answers[-1], **wrong))
-    data = TrainingSet.of(learner.task.encode(records_of(classify, 20)))
-    with pytest.raises(PrivacyError, match="answered for another step, so nothing is released"):
-        trained(classify, learner, data, PLAN, crew.sharing)
-    assert not steps
+def test_a_share_of_another_step_or_adapter_ends_the_step(answers: Any, wrong: dict[str, Any]) -> None:
+    answers(lambda answer: replace(answer, **wrong), "answered for another step")
 
 
 def test_a_count_that_its_records_cannot_add_up_to_ends_the_step(classify: RunConfig, learner_of: LearnerOf) -> None:

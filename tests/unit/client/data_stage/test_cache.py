@@ -41,6 +41,9 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache", request.param)
 
 
+encrypted = pytest.mark.parametrize("cache", [KEY], ids=["encrypted"], indirect=True)
+
+
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a small folder in place of the language model, which no test here uses."""
@@ -77,6 +80,7 @@ def test_other_records_settings_model_or_key_have_another_name(cache: Cache, mod
     assert len(set(names)) == len(names)
 
 
+@encrypted
 def test_how_many_processes_worked_makes_no_other_name(cache: Cache) -> None:
     assert cache.name(RAW, SECTION) == cache.name(RAW, AnonymiseSection(workers=3, batch_size=7))
 
@@ -128,6 +132,7 @@ def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest
     assert done == 1
 
 
+@encrypted
 @pytest.mark.parametrize("library", ["presidio-analyzer", "spacy", "phonenumbers"])
 def test_another_version_of_a_library_that_finds_names_or_numbers_has_another_name(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, library: str
@@ -140,6 +145,7 @@ def test_another_version_of_a_library_that_finds_names_or_numbers_has_another_na
     assert cache.name(RAW, SECTION) != before
 
 
+@encrypted
 def test_other_rules_of_any_room_of_the_anonymiser_have_another_name(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

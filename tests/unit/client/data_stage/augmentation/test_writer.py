@@ -11,7 +11,7 @@ from shared.config.model import ModelSection
 from shared.errors import ModelError
 from shared.models.load import LoadedModel, load
 
-TEXTS = [f"{'aia bjb ' * (1 + number % 5)}ckc {chr(97 + number)}" for number in range(8)]
+TEXTS = [f"{'aia bjb ' * (1 + number % 5)}ckc {chr(97 + number)}" for number in range(5)]
 
 
 @pytest.fixture
@@ -34,15 +34,15 @@ def written(section: ModelSection, texts: Sequence[str], count: int = 3, seed: i
 def test_other_records_change_nothing_in_what_is_written_of_a_text(section: ModelSection) -> None:
     everyone = written(section, TEXTS)
     assert list(everyone) == TEXTS
-    assert len({wording for wordings in everyone.values() for wording in wordings}) > 13
-    for some in (TEXTS[:1], TEXTS[1:], TEXTS[::-1], [*TEXTS, "dld " * 9]):
+    assert len({wording for wordings in everyone.values() for wording in wordings}) > 8
+    for some in (TEXTS[:1], TEXTS[::-1], [*TEXTS[1:], "dld " * 9]):
         found = written(section, some)
         assert all(found[text] == everyone[text] for text in some if text in everyone)
 
 
 @pytest.mark.usefixtures("endless")
 def test_the_first_wording_is_the_likeliest_and_further_ones_are_drawn_by_text_and_seed(section: ModelSection) -> None:
-    found, other = (written(section, TEXTS[:4], seed=seed) for seed in (1, 2))
+    found, other = (written(section, TEXTS[:3], seed=seed) for seed in (1, 2))
     assert all(len({*wordings}) == 3 for wordings in found.values())
     assert all(found[text][0] == other[text][0] for text in found)
     assert all(found[text][1:] != other[text][1:] for text in found)
