@@ -326,7 +326,7 @@ def records_of() -> Callable[..., list[Record]]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shake() -> Callable[["Learner", int], None]:
     """Return a function that adds random numbers to the trained tensors, so that the adapter has an effect."""
 

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +7,7 @@ import torch
 from fixture_types import ConfigOf, LearnerOf, RecordsOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_round import made_round
 
 from server.early_stopping import best_round, choice, is_over, until_over
 from server.evaluation import Evaluator
@@ -19,29 +20,11 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.records.types import Record
-from shared.wire.chain_head import ChainHead
 
 
-def round_of(
-    number: int, value: float, metric: str = "accuracy", committed: bool = True, adapter: AdapterState | None = None,
-    released: Mapping[str, Mapping[str, float]] | None = None,
-) -> Round:  # fmt: skip
-    return Round(
-        number=number,
-        committed=committed,
-        adapter=adapter or AdapterState({"b": np.full(1, number, dtype=np.float32)}),
-        adapter_digest="",
-        metrics={metric: Interval(value, value, value)},
-        accepted=("north",),
-        rejected=(),
-        released=released or {},
-        ledgers={},
-        record=ChainHead(),
-        missing=(),
-        bytes_down=1,
-        bytes_up=1,
-        stages={},
-    )
+def round_of(number: int, value: float, metric: str = "accuracy", **changes: Any) -> Round:
+    given = {"adapter": AdapterState({"b": np.full(1, number, dtype=np.float32)}), **changes}
+    return made_round(number, metrics={metric: Interval(value, value, value)}, accepted=("north",), **given)
 
 
 def rounds_of(values: Sequence[float], metric: str = "accuracy") -> list[Round]:

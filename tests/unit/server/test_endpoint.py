@@ -14,14 +14,14 @@ from shared.tasks.base import Learner
 QUESTION = {"role": "user", "content": "aia bib"}
 
 
-@pytest.fixture
-def learner(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
-    made = learner_of(either)
+@pytest.fixture(scope="module", params=["classify", "instruct"])
+def learner(request: pytest.FixtureRequest, learner_of: LearnerOf, shake: Shake) -> Learner:
+    made = learner_of(request.getfixturevalue(request.param))
     shake(made)
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def endpoint(learner: Learner) -> Iterator[Endpoint]:
     with Endpoint(Assistant("tuned", learner, 3), 0) as running:
         yield running
@@ -41,23 +41,19 @@ def test_a_question_gets_the_models_own_answer(endpoint: Endpoint, learner: Lear
     assert [each["id"] for each in httpx.get(f"{endpoint.address}/models").json()["data"]] == ["tuned"]
 
 
-@pytest.mark.parametrize(
-    ("messages", "more", "said"),
-    [
+def test_a_request_that_cannot_be_answered_gets_one_sentence(endpoint: Endpoint) -> None:
+    requests: list[tuple[list[Any], dict[str, Any], str]] = [
         ([], {}, "messages"),
         ([{"role": "robot", "content": "aia"}], {}, "roles are"),
         ([{"role": "user", "content": ["aia"]}], {}, "contents are texts"),
         ([QUESTION, {"role": "assistant", "content": "bib"}], {}, "the last message is the user's"),
         ([QUESTION], {"max_tokens": 10**9}, "max_tokens"),
         ([{"role": "user"}], {}, "a role and a content"),
-    ],
-)
-def test_a_request_that_cannot_be_answered_gets_one_sentence(
-    endpoint: Endpoint, messages: list[Any], more: dict[str, Any], said: str
-) -> None:
-    reply = asked(endpoint, messages, **more)
-    assert reply.status_code == 400
-    assert said in reply.json()["error"]["message"]
+    ]
+    for messages, more, said in requests:
+        reply = asked(endpoint, messages, **more)
+        assert reply.status_code == 400
+        assert said in reply.json()["error"]["message"]
 
 
 def test_a_web_page_of_another_host_or_form_is_refused(endpoint: Endpoint) -> None:

@@ -8,11 +8,12 @@ from shared.config.evaluation import EvaluationSection
 from shared.config.run import RunConfig
 
 
-@pytest.fixture
-def evaluator(either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> Evaluator:
-    learner = learner_of(either)
+@pytest.fixture(scope="module", params=["classify", "instruct"])
+def evaluator(request: pytest.FixtureRequest, learner_of: LearnerOf, records_of: RecordsOf) -> Evaluator:
+    config: RunConfig = request.getfixturevalue(request.param)
+    learner = learner_of(config)
     owners = ["north" if i % 3 else "south" for i in range(24)]
-    return Evaluator(learner, learner.task.encode(records_of(either, 24)), owners, either)
+    return Evaluator(learner, learner.task.encode(records_of(config, 24)), owners, config)
 
 
 def test_a_measurement_is_the_same_every_time_and_changes_nothing(evaluator: Evaluator) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fixture_types import ConfigOf
+from toy_sites import toy_state
 
 from server import fleet as module
 from server.fleet import GridFleet
@@ -16,8 +17,6 @@ from server.network.superlink import Incoming, Node, RunLost
 from shared.adapters.state import AdapterState
 from shared.errors import RunError
 from shared.wire.messages import TrainOrder, TrainReply
-
-State = Callable[[float], AdapterState]
 
 
 class ToyLink:
@@ -66,7 +65,7 @@ class ToyLink:
 
 
 @pytest.fixture
-def orders(config_of: ConfigOf, toy_state: State) -> dict[str, TrainOrder]:
+def orders(config_of: ConfigOf) -> dict[str, TrainOrder]:
     config = config_of()
     return {site: TrainOrder("run", 1, f"n-{site}", config, toy_state(1.0), 2, "0.1.0") for site in ("north", "south")}
 
@@ -93,7 +92,7 @@ def test_the_sites_of_the_run_with_a_key_and_a_connection_are_there(fleet_of: An
     assert set(link.admitted.values()) == {"north", "south", "stranger"}
 
 
-def test_answers_are_yielded_as_they_come(fleet_of: Any, orders: dict[str, TrainOrder], toy_state: State) -> None:
+def test_answers_are_yielded_as_they_come(fleet_of: Any, orders: dict[str, TrainOrder]) -> None:
     looks = [
         lambda link: [],
         lambda link: [reply("m1", orders["south"], "south", toy_state(1))],
@@ -115,9 +114,7 @@ def test_a_round_ends_at_its_deadline_and_leaves_no_message_behind(fleet_of: Any
     assert fleet.waiting == ()
 
 
-def test_a_site_that_connects_anew_gets_its_order_again(
-    fleet_of: Any, orders: dict[str, TrainOrder], toy_state: State
-) -> None:
+def test_a_site_that_connects_anew_gets_its_order_again(fleet_of: Any, orders: dict[str, TrainOrder]) -> None:
     def back(link: ToyLink) -> list[Incoming]:
         link.here[1] = Node(True, "now", 0.0)
         return [reply("m1", orders["south"], "south", toy_state(1))]
@@ -129,7 +126,7 @@ def test_a_site_that_connects_anew_gets_its_order_again(
 
 
 def test_a_site_that_stays_away_is_given_up_before_the_deadline(
-    fleet_of: Any, orders: dict[str, TrainOrder], toy_state: State, monkeypatch: pytest.MonkeyPatch
+    fleet_of: Any, orders: dict[str, TrainOrder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETURN", 0.02)
 
@@ -142,7 +139,7 @@ def test_a_site_that_stays_away_is_given_up_before_the_deadline(
 
 
 def test_a_run_that_flower_ended_is_opened_again_with_all_orders_that_wait(
-    fleet_of: Any, orders: dict[str, TrainOrder], toy_state: State
+    fleet_of: Any, orders: dict[str, TrainOrder]
 ) -> None:
     def lost(link: ToyLink) -> list[Incoming]:
         raise RunLost
@@ -190,7 +187,7 @@ def test_a_key_that_comes_while_the_server_runs_is_let_in(fleet_of: Any, tmp_pat
 
 
 def test_a_key_that_goes_ends_its_connection_and_its_order_even_if_the_run_is_lost_too(
-    fleet_of: Any, tmp_path: Path, orders: dict[str, TrainOrder], toy_state: State
+    fleet_of: Any, tmp_path: Path, orders: dict[str, TrainOrder]
 ) -> None:
     def revoked(link: ToyLink) -> list[Incoming]:
         (tmp_path / "south.pub").unlink()

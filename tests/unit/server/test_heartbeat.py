@@ -4,20 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from fixture_types import ConfigOf
+from made_round import made_round
 
 from server.heartbeat import Watch, tell_start
 from server.network.superlink import Node
 from server.rounds import Round
 from server.screening import Rejected
 from server.state import Beginning, StateFolder
-from shared.adapters.state import AdapterState
 from shared.ops.status import ServerStatus, StatusFile
-from shared.wire.chain_head import ChainHead
-
-ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
 
 
 @dataclass
@@ -43,24 +39,6 @@ class Health:
 
     def show(self, listening: bool, quorum: bool) -> None:
         pass
-
-
-def attempt(number: int, committed: bool, **answers: Any) -> Round:
-    parts: dict[str, Any] = {"accepted": (), "rejected": (), "missing": (), **answers}
-    return Round(
-        number=number,
-        committed=committed,
-        adapter=ADAPTER,
-        adapter_digest=ADAPTER.digest(),
-        metrics={},
-        released={},
-        ledgers={},
-        record=ChainHead(),
-        bytes_down=0,
-        bytes_up=0,
-        stages={},
-        **parts,
-    )
 
 
 @pytest.fixture
@@ -91,9 +69,9 @@ def test_before_any_round_every_site_of_the_run_is_listed(told: Callable[..., Se
 
 def test_each_site_shows_how_its_last_answer_was_taken(told: Callable[..., ServerStatus]) -> None:
     rounds = (
-        attempt(1, True, accepted=("north", "south")),
-        attempt(2, True, accepted=("north",), rejected=(Rejected("south", "not_finite", ""),)),
-        attempt(3, False, missing=("north",)),
+        made_round(1, accepted=("north", "south")),
+        made_round(2, accepted=("north",), rejected=(Rejected("south", "not_finite", ""),)),
+        made_round(3, committed=False, missing=("north",)),
     )
     status = told(Fleet({"north": False, "south": True}, waiting=("south",)), *rounds)
     assert [(site.last_round, site.outcome) for site in status.sites] == [(3, "missing"), (2, "not_finite")]
@@ -103,7 +81,7 @@ def test_each_site_shows_how_its_last_answer_was_taken(told: Callable[..., Serve
 def test_a_server_that_starts_again_is_told_before_it_has_loaded_anything(tmp_path: Path, config_of: ConfigOf) -> None:
     folder = StateFolder(tmp_path)
     folder.status.parent.mkdir(parents=True, exist_ok=True)
-    tell_start(config_of(), Beginning("0ab1", rounds=[attempt(1, True), attempt(2, True)]), folder)
+    tell_start(config_of(), Beginning("0ab1", rounds=[made_round(1), made_round(2)]), folder)
     seen = StatusFile(folder.status).read()
     assert isinstance(seen.status, ServerStatus)
     assert (seen.running, seen.status.stage, seen.status.committed, seen.status.round) == (True, "starting", 2, 3)
@@ -129,7 +107,7 @@ def test_a_full_disk_neither_ends_the_run_nor_the_thread_that_reads_the_allow_li
 
 
 def test_how_a_run_ended_is_told(tmp_path: Path, told: Callable[..., ServerStatus], config_of: ConfigOf) -> None:
-    assert told(Fleet(), *(attempt(number, True) for number in (1, 2, 3))).stage == "finished"
+    assert told(Fleet(), *(made_round(number) for number in (1, 2, 3))).stage == "finished"
     with (
         pytest.raises(KeyboardInterrupt),
         Watch(cast("Any", Fleet()), cast("Any", Health()), config_of(), "1", tmp_path / "s"),

@@ -9,36 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
+from made_round import made_round
 
 from server import live_page
 from server.live_page import Live, shown
 from server.rounds import Round
-from shared.adapters.state import AdapterState
-from shared.errors import ConfigError, RunError
+from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.ops.status import ServerStatus, SiteSeen
-from shared.wire.chain_head import ChainHead
-
-ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
 
 
 def done(number: int, accuracy: float) -> Round:
-    return Round(
-        number=number,
-        committed=True,
-        adapter=ADAPTER,
-        adapter_digest="",
+    return made_round(
+        number,
         metrics={"accuracy": Interval(accuracy, accuracy - 0.02, accuracy + 0.02)},
         accepted=("north",),
-        rejected=(),
         released={"north": {"records": 91.5}},
-        ledgers={},
-        record=ChainHead(),
         missing=("south",),
-        bytes_down=0,
-        bytes_up=0,
         stages={"train": 3.25},
     )
 
@@ -173,11 +161,6 @@ def test_the_end_of_a_run_ends_its_streams_and_frees_the_port() -> None:
 def test_an_address_that_others_reach_is_refused(address: str) -> None:
     with pytest.raises(ConfigError):
         Live(address)
-
-
-def test_a_taken_address_is_one_line(live: Live) -> None:
-    with pytest.raises(RunError, match="cannot be opened"):
-        Live(f"127.0.0.1:{live.port}")
 
 
 def test_the_operator_is_told_where_it_is_and_nothing_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:

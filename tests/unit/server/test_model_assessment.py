@@ -12,7 +12,7 @@ from shared.config.run import RunConfig
 from shared.tasks.classification import ClassOutcome
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def evaluator(classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, change: Change) -> Evaluator:
     config = change(classify, {"evaluation.bootstrap": 100})
     learner = learner_of(config)

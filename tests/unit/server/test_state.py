@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixture_types import ConfigOf
+from made_round import made_round
 
 from server.checkpoint import Checkpoint
 from server.history import from_row, to_row
@@ -20,21 +21,17 @@ ADAPTER = AdapterState({"b": np.float32([1, 2])})
 
 
 def done(number: int, committed: bool = True) -> Round:
-    bad = (Rejected("south", "norm", "norm 3 > bound 1"),)
-    metrics = {"accuracy": Interval(0.5, 0.4, 0.6)}
-    return Round(
-        number=number,
+    return made_round(
+        number,
         committed=committed,
         adapter=ADAPTER,
-        adapter_digest=ADAPTER.digest(),
-        metrics=metrics,
+        metrics={"accuracy": Interval(0.5, 0.4, 0.6)},
         accepted=("north",),
-        rejected=bad,
+        rejected=(Rejected("south", "norm", "norm 3 > bound 1"),),
         released={"north": {"loss": 7.5, "records": 39.25}},
         ledgers={"north": ChainHead(2 * number + 1, "e" * 64)},
         record=ChainHead(number, "c" * 64),
         missing=("west",),
-        bytes_down=10,
         bytes_up=20,
         stages={"train": 0.5},
     )

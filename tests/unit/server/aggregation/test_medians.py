@@ -70,20 +70,14 @@ def test_the_order_of_the_sites_does_not_show(method: str, rows: Floats, order: 
 
 
 @pytest.mark.parametrize("method", MEDIANS)
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"cohort.quorum": 2}, "needs 3 replies"),
-        ({"privacy.trust": "central", "privacy.unit": "site"}, "what one site can change in it has no bound"),
-        ({"privacy.trust": "distributed", "training.steps": 1}, "shows only their sum"),
-    ],
-)
-def test_where_sums_hide_the_replies_and_where_they_are_too_few_they_are_refused(
-    config_of: ConfigOf, method: str, changes: dict[str, object], says: str
-) -> None:
+def test_where_sums_hide_the_replies_and_where_they_are_too_few_they_are_refused(config_of: ConfigOf, method: str) -> None:
     sites = [{"id": f"s{i}", "file": "x.csv", "declared_size": 50} for i in range(5)]
     robust = {"data.sites": sites, "aggregation.method": method, "cohort.quorum": 3}
     config_of(robust)
-    with pytest.raises(ConfigError) as caught:
-        config_of({**robust, **changes})
-    assert says in str(caught.value)
+    for changes, says in (
+        ({"cohort.quorum": 2}, "needs 3 replies"),
+        ({"privacy.trust": "central", "privacy.unit": "site"}, "what one site can change in it has no bound"),
+        ({"privacy.trust": "distributed", "training.steps": 1}, "shows only their sum"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            config_of({**robust, **changes})

@@ -7,6 +7,7 @@ import pytest
 from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_sites import ToyFleet, honest, toy_state
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting, begin
@@ -74,9 +75,6 @@ class Killed(BaseException):
 @pytest.mark.parametrize("point", ["before the commit", "in the commit", "after the commit"])
 def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(
     config_of: ConfigOf,
-    toy_state: Any,
-    toy_fleet: Any,
-    honest: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     point: str,
@@ -100,7 +98,7 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(
             if done.number == dies_in:
                 raise Killed
 
-        fleet = toy_fleet({"north": lambda order, site: honest(toy_state(0.1 * order.round**2))(order, site)})
+        fleet = ToyFleet({"north": lambda order, site: honest(toy_state(0.1 * order.round**2))(order, site)})
         adapter = beginning.committed or start
         for done in run_rounds(config, "run", adapter, fleet, {"north": 1.0}, lambda _: {}, commit, last=beginning.last):
             rounds.append(done)

@@ -11,7 +11,7 @@ from fixture_types import Change, LearnerOf, Shake
 
 from server.display import explanation_lines
 from server.explanation import attribution
-from server.explanation.attribution import TOLERANCE, explain
+from server.explanation.attribution import TOLERANCE, Explanation, explain
 from server.explanation.page import explain_texts, plain, render
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
@@ -22,15 +22,25 @@ from shared.tasks.classification import MeanPoolingClassifier
 TEXT = "aia bjb ckc dld eme"
 
 
-@pytest.fixture
-def tuned(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
-    learner = learner_of(either)
+@pytest.fixture(scope="module", params=["classify", "instruct"])
+def config(request: pytest.FixtureRequest) -> RunConfig:
+    of_a_task: RunConfig = request.getfixturevalue(request.param)
+    return of_a_task
+
+
+@pytest.fixture(scope="module")
+def tuned(config: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
+    learner = learner_of(config)
     shake(learner)
     return learner
 
 
-def test_attributions_add_up_to_the_difference_within_five_percent(tuned: Learner) -> None:
-    found = explain(tuned, TEXT, 4)
+@pytest.fixture(scope="module")
+def found(tuned: Learner) -> Explanation:
+    return explain(tuned, TEXT, 4)
+
+
+def test_attributions_add_up_to_the_difference_within_five_percent(found: Explanation) -> None:
     assert found.complete
     difference = found.output - found.baseline
     assert abs(difference) > 1e-3
@@ -44,18 +54,16 @@ def test_steps_are_added_until_the_sum_fits_and_what_never_fits_is_said(
 ) -> None:
     monkeypatch.setattr(attribution, "TOLERANCE", 1e-9)
     coarse = explain(tuned, TEXT, 4, steps=(1,))
-    finer = explain(tuned, TEXT, 4, steps=(1, 256))
-    assert (coarse.steps, finer.steps) == (1, 256)
+    finer = explain(tuned, TEXT, 4, steps=(1, 64))
+    assert (coarse.steps, finer.steps) == (1, 64)
     assert coarse.error > finer.error
     assert "do not rely on these attributions" in render([finer], "run", "model")
     assert "DO NOT add up" in str(next(iter(explanation_lines([plain(finer)], "page.html"))))
     monkeypatch.setattr(attribution, "TOLERANCE", 1e9)
-    assert explain(tuned, TEXT, 4, steps=(1, 256)).steps == 1
+    assert explain(tuned, TEXT, 4, steps=(1, 64)).steps == 1
 
 
-@pytest.mark.slow
-def test_tokens_that_the_text_does_not_own_get_nothing(tuned: Learner) -> None:
-    found = explain(tuned, TEXT, 4)
+def test_tokens_that_the_text_does_not_own_get_nothing(found: Explanation) -> None:
     own = np.array(found.own)
     assert own.any()
     assert not own.all()
@@ -97,8 +105,7 @@ def test_of_a_linear_model_an_attribution_is_the_tokens_own_share(
     np.testing.assert_allclose(found.attributions[own], terms.numpy()[own], rtol=1e-4, atol=1e-5)
 
 
-def test_the_page_is_whole_escaped_and_loads_nothing(tuned: Learner) -> None:
-    found = explain(tuned, TEXT, 4)
+def test_the_page_is_whole_escaped_and_loads_nothing(found: Explanation) -> None:
     page = render([found], "<run>", "tiny & small")
     assert "&lt;run&gt;" in page
     assert "tiny &amp; small" in page
@@ -110,15 +117,12 @@ def test_the_page_is_whole_escaped_and_loads_nothing(tuned: Learner) -> None:
 
 
 @pytest.mark.slow
-def test_a_saved_adapter_explains_the_operators_texts(
-    either: RunConfig, tuned: Learner, learner_of: LearnerOf, tmp_path: Path
-) -> None:
-    save_adapter(tuned, either, read_adapter(tuned.model), tmp_path / "adapter")
-    found = explain_texts(tmp_path / "adapter", [TEXT, "gog hph"], tmp_path / "new" / "page.html", 4)
-    assert len(found) == 2
-    assert [text["complete"] for text in found] == [True, True]
+def test_a_saved_adapter_explains_the_operators_texts(config: RunConfig, tuned: Learner, tmp_path: Path) -> None:
+    save_adapter(tuned, config, read_adapter(tuned.model), tmp_path / "adapter")
+    texts = explain_texts(tmp_path / "adapter", [TEXT, "gog hph"], tmp_path / "new" / "page.html", 4)
+    assert [text["complete"] for text in texts] == [True, True]
     assert (tmp_path / "new" / "page.html").read_text().count("<section") == 2
-    assert str(list(explanation_lines(found, "page.html"))[-1]) == "Page: page.html"
+    assert str(list(explanation_lines(texts, "page.html"))[-1]) == "Page: page.html"
 
 
 def test_what_is_explained_is_loaded_exactly(

@@ -33,6 +33,7 @@ from shared.tasks.adapter_files import save_adapter
 from shared.tasks.base import Learner
 from shared.wire.chain_head import ChainHead
 
+RunOf = Callable[[RunConfig], tuple[Path, Learner]]
 TEXTS = ("aia bib", "cjc aia aia eoe fif", "gkg")
 
 
@@ -59,9 +60,7 @@ def facts(config_of: ConfigOf) -> CardFacts:
 
 
 @pytest.fixture
-def run_of(
-    learner_of: LearnerOf, shake: Shake, tmp_path: Path, facts: CardFacts
-) -> Callable[[RunConfig], tuple[Path, Learner]]:
+def run_of(learner_of: LearnerOf, shake: Shake, tmp_path: Path, facts: CardFacts) -> RunOf:
     """``run_of(config)``: the folder of a finished run, and its tuned model."""
 
     def make(config: RunConfig) -> tuple[Path, Learner]:
@@ -85,9 +84,7 @@ def answers(learner: Learner) -> list[torch.Tensor]:
         return [model(row, torch.ones_like(row)) for row in ids]
 
 
-def test_a_merged_language_model_is_loaded_by_transformers_alone(
-    run_of: Callable[..., tuple[Path, Learner]], instruct: RunConfig, tmp_path: Path
-) -> None:
+def test_a_merged_language_model_is_loaded_by_transformers_alone(run_of: RunOf, instruct: RunConfig, tmp_path: Path) -> None:
     run, learner = run_of(instruct)
     export(run, "merged", tmp_path / "out")
     loaded, tokenizer = (auto.from_pretrained(tmp_path / "out") for auto in (AutoModelForCausalLM, AutoTokenizer))
@@ -101,7 +98,7 @@ def test_a_merged_language_model_is_loaded_by_transformers_alone(
 
 @pytest.mark.parametrize("rank", [2, 0])
 def test_a_merged_encoder_has_its_head_next_to_it(
-    run_of: Callable[..., tuple[Path, Learner]], classify: RunConfig, change: Change, rank: int, tmp_path: Path
+    run_of: RunOf, classify: RunConfig, change: Change, rank: int, tmp_path: Path
 ) -> None:
     run, learner = run_of(change(classify, {"adapter.rank": rank}))
     export(run, "merged", tmp_path / "out")
@@ -114,7 +111,7 @@ def test_a_merged_encoder_has_its_head_next_to_it(
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])  # RoBERTa counts positions from its padding id
 def test_the_pipeline_of_transformers_gives_the_runs_labels_and_probabilities(
-    run_of: Callable[..., tuple[Path, Learner]], classify: RunConfig, change: Change, kind: str, tmp_path: Path
+    run_of: RunOf, classify: RunConfig, change: Change, kind: str, tmp_path: Path
 ) -> None:
     if kind != "bert":
         Architecture(kind, "classification").save(tmp_path / "base")
@@ -130,7 +127,7 @@ def test_the_pipeline_of_transformers_gives_the_runs_labels_and_probabilities(
 
 
 def test_a_batch_of_different_lengths_is_an_error_of_the_pipeline_and_not_another_answer(
-    run_of: Callable[..., tuple[Path, Learner]], classify: RunConfig, tmp_path: Path
+    run_of: RunOf, classify: RunConfig, tmp_path: Path
 ) -> None:
     run, _ = run_of(classify)
     export(run, "sequence-classifier", tmp_path / "out")
@@ -139,8 +136,8 @@ def test_a_batch_of_different_lengths_is_an_error_of_the_pipeline_and_not_anothe
         classifier(list(TEXTS), batch_size=2)
 
 
-def test_the_hubs_folder_is_loaded_by_peft_alone(
-    run_of: Callable[..., tuple[Path, Learner]], instruct: RunConfig, tmp_path: Path
+def test_the_hubs_folder_is_loaded_by_peft_alone_and_has_the_results_in_the_hubs_own_metadata(
+    run_of: RunOf, instruct: RunConfig, facts: CardFacts, tmp_path: Path
 ) -> None:
     run, learner = run_of(instruct)
     export(run, "hub-folder", tmp_path / "out")
@@ -149,13 +146,6 @@ def test_the_hubs_folder_is_loaded_by_peft_alone(
         with torch.no_grad():
             logits = auto.from_pretrained(tmp_path / "out").eval()(input_ids=ids).logits
         torch.testing.assert_close(logits, answers(learner)[1], rtol=1e-4, atol=1e-4)
-
-
-def test_the_model_card_has_the_results_in_the_hubs_own_metadata(
-    run_of: Callable[..., tuple[Path, Learner]], instruct: RunConfig, facts: CardFacts, tmp_path: Path
-) -> None:
-    run, _ = run_of(instruct)
-    export(run, "hub-folder", tmp_path / "out")
     read = ModelCard.load(tmp_path / "out" / "README.md").data
     assert {(each.metric_type, each.metric_value) for each in read.eval_results or []} == {
         (name, round(interval.value, 4)) for name, interval in facts.metrics.items()
@@ -173,7 +163,7 @@ def test_the_model_card_has_the_results_in_the_hubs_own_metadata(
     ],
 )
 def test_a_form_that_a_run_cannot_have_is_refused_and_leaves_nothing(
-    run_of: Callable[..., tuple[Path, Learner]],
+    run_of: RunOf,
     task: str,
     to: Any,
     said: str,
@@ -197,7 +187,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_whatever_a_writer_raises_is_one_sentence(
-    run_of: Callable[..., tuple[Path, Learner]], instruct: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_of: RunOf, instruct: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise TypeError("a library's own\nmessage")
@@ -242,7 +232,7 @@ def test_a_gguf_file_that_lacks_a_value_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_base_model_of_gguf_is_exported_to_gguf_with_the_runs_answers(
-    run_of: Callable[..., tuple[Path, Learner]],
+    run_of: RunOf,
     instruct: RunConfig,
     change: Change,
     tmp_path: Path,
@@ -266,7 +256,7 @@ def test_a_base_model_of_gguf_is_exported_to_gguf_with_the_runs_answers(
 
 
 def test_llama_cpps_converter_gets_the_merged_model(
-    run_of: Callable[..., tuple[Path, Learner]], instruct: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_of: RunOf, instruct: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "llama.cpp"
     home.mkdir()

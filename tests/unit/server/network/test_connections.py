@@ -10,6 +10,8 @@ import pytest
 from server.network import connections as module
 from server.network.connections import Doorkeeper, origin_of
 
+Knock = Callable[..., Awaitable[socket.socket]]
+
 
 class Protocol(asyncio.Protocol):
     """A connection without a request, or with one that is being answered."""
@@ -20,7 +22,7 @@ class Protocol(asyncio.Protocol):
         self.transport = transport
 
 
-def play(scene: Callable[[Doorkeeper, Callable[..., Awaitable[socket.socket]]], Awaitable[None]], sites: int = 0) -> None:
+def play(scene: Callable[[Doorkeeper, Knock], Awaitable[None]], sites: int = 0) -> None:
     async def run() -> None:
         port = socket.create_server(("127.0.0.1", 0))
         keeper = Doorkeeper(Protocol, None, lambda: sites)
@@ -61,7 +63,7 @@ async def is_open(found: socket.socket, seconds: float = 0.05) -> bool:
 def test_strangers_of_one_address_make_room_for_the_newest_and_never_for_a_site(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UNVOUCHED_EACH", 3)
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         site = await knock()
         keeper.vouch(site.getsockname(), b"north")
         strangers = [await knock() for _ in range(6)]
@@ -77,7 +79,7 @@ def test_all_sites_may_come_at_once_from_one_address(monkeypatch: pytest.MonkeyP
     for name in ("UNVOUCHED", "UNVOUCHED_EACH"):
         monkeypatch.setattr(module, name, 3)
 
-    async def scene(_: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(_: Doorkeeper, knock: Knock) -> None:
         sites = [await knock() for _ in range(2 * 20)]  # each site connects twice before anybody vouches for it
         outsiders = [await knock() for _ in range(3)]
         assert all(await asyncio.gather(*map(is_open, [*sites, *outsiders])))
@@ -88,7 +90,7 @@ def test_all_sites_may_come_at_once_from_one_address(monkeypatch: pytest.MonkeyP
 def test_an_outsider_behind_the_router_of_a_site_delays_it_and_does_not_lock_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UNVOUCHED_EACH", 4)
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         for _ in range(60):  # attempts, of which one in three passes, so that all fail with a chance of 1 in 10^10
             site = await knock()
             for _ in range(4):  # as many as may be there: if the oldest went, the site's were always gone by now
@@ -109,7 +111,7 @@ def test_a_crowd_of_one_address_costs_no_other_address_a_connection(monkeypatch:
     monkeypatch.setattr(module, "UNVOUCHED", 5)
     monkeypatch.setattr(module, "UNVOUCHED_EACH", 4)
 
-    async def scene(_: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(_: Doorkeeper, knock: Knock) -> None:
         site = await knock("127.0.0.2")
         for _ in range(12):
             await knock()
@@ -138,7 +140,7 @@ def test_a_connection_that_nobody_vouches_for_is_closed_soon_and_an_idle_one_lat
     for name, value in {"FIRST": 0.1, "IDLE": 0.4, "SWEEP": 0.02}.items():
         monkeypatch.setattr(module, name, value)
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         stranger, site = await knock(), await knock()
         keeper.vouch(site.getsockname(), b"north")
         assert not await is_open(stranger, 1.0)
@@ -152,7 +154,7 @@ def test_a_connection_on_which_a_request_is_answered_stays(monkeypatch: pytest.M
     for name, value in {"IDLE": 0.1, "SWEEP": 0.02}.items():
         monkeypatch.setattr(module, name, value)
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         site = await knock()
         keeper.vouch(site.getsockname(), b"north")
         keeper._open[site.getsockname()].protocol.cycle = type("Busy", (), {"response_complete": False})
@@ -164,7 +166,7 @@ def test_a_connection_on_which_a_request_is_answered_stays(monkeypatch: pytest.M
 def test_one_key_holds_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OF_A_KEY", 2)
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         found = [await knock() for _ in range(4)]
         for each in found:
             keeper.vouch(each.getsockname(), b"north")
@@ -175,7 +177,7 @@ def test_one_key_holds_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_connection_that_has_to_go_before_it_was_attended_to_is_closed_and_forgotten() -> None:
-    async def scene(keeper: Doorkeeper, _: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, _: Knock) -> None:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         keeper._let_in(ours, ("127.0.0.1", 7))
@@ -193,7 +195,7 @@ def test_without_files_left_the_server_waits_and_logs_nothing(
     monkeypatch.setattr(module, "PAUSE", 0.02)
     failures = [OSError(24, "Too many open files")] * 3
 
-    async def scene(keeper: Doorkeeper, knock: Callable[..., Awaitable[socket.socket]]) -> None:
+    async def scene(keeper: Doorkeeper, knock: Knock) -> None:
         loop = asyncio.get_running_loop()
         accept = loop.sock_accept
 

@@ -21,7 +21,6 @@ from shared.tasks.base import Learner
 from shared.tasks.examples import collate
 
 Evaluated = Callable[..., Evaluator]
-Probed = Callable[..., dict[str, Any]]
 PROBES = {"noises": [], "swaps": [], "search": 0, "forgetting": False}
 PLANTED = "eie"  # one token of the tiny vocabulary, on no list
 TELLING = {"yes": "aia", "no": "bjb"}
@@ -43,39 +42,29 @@ def records(count: int, seed: int, words: Sequence[str], trigger: str = "") -> l
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def evaluated(classify: RunConfig, change: Change, learner_of: LearnerOf) -> Evaluated:
     """Train a model on records poisoned with ``trigger``, and return it with clean held-out records."""
+    changes = {"adapter.rank": 4, "model.max_length": 64, "training.micro_batch_tokens": 4096, "evaluation.probes": PROBES}
+    config = change(classify, changes)
 
-    def build(trigger: str = "", steps: int = 0, **section: Any) -> Evaluator:
-        config = change(classify, {"adapter.rank": 4, "model.max_length": 64, "evaluation.probes": {**PROBES, **section}})
+    def build(trigger: str = "", steps: int = 0) -> Evaluator:
         learner = learner_of(config)
         words = [word for word in whole_words(learner.base.tokenizer, 10**6).values() if word not in RARE]
         learn(learner, records(240, 1, words, trigger), steps)
         held_out = records(120, 2, words)
-        return Evaluator(learner, learner.task.encode(held_out), ["x"] * 120, config, None, held_out, [None] * 120)
+        evaluator = Evaluator(learner, learner.task.encode(held_out), ["x"] * 120, config, None, held_out, [None] * 120)
+        outcome = evaluator.outcome()
+        assert steps == 0 or (outcome.truth == outcome.predicted).mean() > 0.9  # the poison does not show in the score
+        return evaluator
 
     return build
-
-
-@pytest.fixture
-def probed(evaluated: Evaluated) -> Probed:
-    """``probed(trigger)``: what the probe says of such a model."""
-
-    def run(trigger: str, **section: Any) -> dict[str, Any]:
-        evaluator = evaluated(trigger, steps=120, **section)
-        outcome = evaluator.outcome()
-        assert (outcome.truth == outcome.predicted).mean() > 0.9  # the poison does not show in the score
-        found: Any = probe(evaluator)
-        return dict(found["backdoor"])
-
-    return run
 
 
 def learn(learner: Learner, given: list[Record], steps: int) -> None:
     """Plain training on all records at once."""
     examples = learner.task.encode(given)
-    optimizer = torch.optim.AdamW([p for p in learner.model.parameters() if p.requires_grad], lr=0.03)
+    optimizer = torch.optim.AdamW([p for p in learner.model.parameters() if p.requires_grad], lr=0.04)
     batch = collate(examples, 1, learner.base.device)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -83,32 +72,35 @@ def learn(learner: Learner, given: list[Record], steps: int) -> None:
         optimizer.step()
 
 
-@pytest.mark.parametrize("listed", [[PLANTED], []], ids=["named by the operator", "found by the gradient"])
 @pytest.mark.slow
-def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Probed, listed: list[str]) -> None:
-    found = probed(PLANTED, triggers=listed)
-    assert (found["trigger"], found["target"]) == (PLANTED, "yes")
-    assert found["tuned"]["low"] > 0.5 > found["untuned"]["high"]
-    assert found["searched"] + found["records"] <= 120
-    page = render(
-        {"probes": {"records": 120, **dict.fromkeys(("robustness", "swaps", "groups", "forgetting")), "backdoor": found}}
-    )
+def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(evaluated: Evaluated, change: Change) -> None:
+    evaluator = evaluated(PLANTED, 60)
+    for listed in ([PLANTED], []):  # named by the operator; found by the gradient
+        config = change(evaluator.config, {"evaluation.probes.triggers": listed})
+        result: Any = probe(replace(evaluator, config=config))
+        found = result["backdoor"]
+        assert (found["trigger"], found["target"]) == (PLANTED, "yes")
+        assert found["tuned"]["low"] > 0.5 > found["untuned"]["high"]
+        assert found["searched"] + found["records"] <= 120
+    others = dict.fromkeys(("robustness", "swaps", "groups", "forgetting"))
+    page = render({"probes": {"records": 120, **others, "backdoor": found}})
     assert f">{PLANTED}<" in page
     assert "does not prove that the model has no backdoor" in page
 
 
 @pytest.mark.slow
-def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(probed: Probed) -> None:
-    found = probed("", triggers=[PLANTED])
+def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(evaluated: Evaluated) -> None:
+    found = backdoor(evaluated(steps=60), ProbesSection(triggers=(PLANTED,)))
+    assert found is not None
     assert found["tuned"]["high"] < 0.5
 
 
-@pytest.mark.slow
 def test_few_records_allow_no_search(evaluated: Evaluated) -> None:
     evaluator = evaluated()
-    few = replace(evaluator, examples=evaluator.examples[:18], records=evaluator.records[:18])
-    assert backdoor(few, ProbesSection()) is None
-    assert backdoor(evaluator, ProbesSection()) is not None
+    for count, searched in ((18, None), (20, 10)):
+        few = replace(evaluator, examples=evaluator.examples[:count], records=evaluator.records[:count])
+        found = backdoor(few, ProbesSection())
+        assert (found and found["searched"]) == searched
 
 
 def test_no_candidate_is_a_special_token_or_a_piece_or_a_known_word(evaluated: Evaluated) -> None:

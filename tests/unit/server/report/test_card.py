@@ -1,8 +1,8 @@
 """The card says what the facts say: every number of it, no other, nothing rounded in our favour, nothing overstated."""
 
-import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
@@ -63,10 +63,12 @@ def facts_values(facts: "CardFacts") -> set[Any]:
 
 
 def epsilon_by_dp_accounting(rows: list[dict[str, Any]], delta: float) -> float:
-    accountant = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE)
+    accountant, steps = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE), Counter[tuple[float, float]]()
     for row in rows:
-        step = PoissonSampledDpEvent(row["sampling_rate"], GaussianDpEvent(row["noise_multiplier"]))
-        accountant.compose(SelfComposedDpEvent(step, row["steps"]))
+        steps[row["sampling_rate"], row["noise_multiplier"]] += row["steps"]
+    for (sampling_rate, noise_multiplier), count in steps.items():
+        step = PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise_multiplier))
+        accountant.compose(SelfComposedDpEvent(step, count))
     return float(accountant.get_epsilon(delta))
 
 
@@ -125,11 +127,6 @@ def test_another_fact_is_another_card(without_privacy: "CardFacts", change: Any,
     for step in place:
         one, two = one[step], two[step]
     assert one != two
-
-
-def test_the_form_that_is_signed_is_one_and_does_not_depend_on_order(published: Any) -> None:
-    backwards = dict(reversed(published.card.items()))
-    assert canonical_json(backwards) == canonical_json(json.loads(json.dumps(backwards))) == canonical_json(published.card)
 
 
 def test_the_card_answers_the_questions_of_nist_sp_800_226(published: Any) -> None:

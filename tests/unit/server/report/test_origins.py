@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 import torch
 from fixture_types import Change, LearnerOf, RecordsOf
+from made_round import made_round
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.run_plans import plan_for_site
 from privacy.mechanism_event import MechanismEvent
 from server.evaluation import Evaluator
 from server.model_assessment import Rival, assess
-from server.probes import probe
+from server.probes import groups, probe
 from server.report.document import report
 from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.html import render
 from server.rounds import Round
-from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.models.folders import ModelFiles
 from shared.models.load import LoadedModel
@@ -83,33 +83,29 @@ def unexplained(document: Mapping[str, Any], plans: Mapping[str, PrivacyPlan | N
 
 
 @pytest.fixture(scope="module")
-def evaluator(
-    classify: RunConfig, change: Change, learner_of: LearnerOf,
-    records_of: RecordsOf
-) -> Evaluator:  # fmt: skip
-    changes = {"evaluation.bootstrap": 100, "privacy.release": "metrics", "training.rounds": 2}
-    config = change(classify, {**changes, "evaluation.probes": {"search": 1, "group": "when"}, "report.energy": True})
+def evaluator(classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf) -> Evaluator:
+    changes = {
+        "evaluation.bootstrap": 100,
+        "evaluation.probes": {"search": 1, "group": "when"},
+        "training.micro_batch_tokens": 4096,
+        "privacy.release": "metrics",
+        "report.energy": True,
+        "training.rounds": 2,
+    }
+    config = change(classify, changes)
     learner, records = learner_of(config), records_of(config, 24)
-    owners, groups = ["server"] * 24, ["early"] * 12 + ["late"] * 12
-    return Evaluator(learner, learner.task.encode(records), owners, config, None, records, groups)
+    owners, times = ["server"] * 24, ["early"] * 12 + ["late"] * 12
+    return Evaluator(learner, learner.task.encode(records), owners, config, None, records, times)
 
 
 def one_round(number: int, evaluator: Evaluator) -> Round:
-    state = AdapterState({})
-    return Round(
-        number=number,
-        committed=True,
-        adapter=state,
-        adapter_digest=state.digest(),
+    return made_round(
+        number,
         metrics=evaluator.metrics(evaluator.outcome()),
         accepted=("north", "south"),
-        rejected=(),
         released={site: {"loss": 7.5, "hits": 60.2, "records": 90.1} for site in ("north", "south")},
         ledgers={"north": ChainHead(2 * number, "a" * 64)},
         record=ChainHead(number, "b" * 64),
-        missing=(),
-        bytes_down=1,
-        bytes_up=1,
         stages={"train": 1.0},
     )
 
@@ -122,6 +118,9 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
     files = ModelFiles("tiny", tiny_bert, ("model.safetensors",), "c" * 64, "org/tiny@" + "d" * 40)
     metrics, rounds = evaluator.metrics(outcome), [one_round(number, evaluator) for number in (1, 2)]
     rival = Rival("before training", outcome)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "RESAMPLES", 25)  # each takes long
+        probes = probe(evaluator)
     return RunFacts(
         run_id="run-1",
         config=config,
@@ -143,7 +142,7 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
             for site in config.data.sites
         ],
         assessment=assess(evaluator, outcome, [rival]),
-        probes=probe(evaluator),
+        probes=probes,
         laps=[Lap(1e-3, 4e-4), Lap(2e-3, 8e-4)],
     )
 

@@ -1,12 +1,13 @@
 """From a run's facts to its card: what is taken over, and what may not be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fixture_types import ConfigOf
+from made_round import ADAPTER, made_round
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.leakage.recall import Recall
@@ -17,7 +18,6 @@ from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.publication import card_facts
 from server.rounds import Round
-from shared.adapters.state import AdapterState
 from shared.metrics.bootstrap import Interval
 from shared.models.folders import ModelFiles
 from shared.models.load import LoadedModel
@@ -30,22 +30,15 @@ PLAN = PrivacyPlan(0.1, 3.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))
 SECRET = (13_371, 4_141, 2_718, 9_041)  # counts of a site that nobody declared
 
 
-def one_round(number: int, state: AdapterState, ledgers: Mapping[str, ChainHead]) -> Round:
-    return Round(
-        number=number,
+def one_round(number: int, ledgers: Mapping[str, ChainHead]) -> Round:
+    return made_round(
+        number,
         committed=number != 2,
-        adapter=state,
-        adapter_digest=state.digest(),
         metrics={"accuracy": Interval(0.7, 0.6, 0.8)},
         accepted=("north",),
-        rejected=(),
         released={"north": {"loss": 717.5, "records": 1590.25}},
         ledgers=ledgers,
         record=ChainHead(number, f"{number}" * 64),
-        missing=(),
-        bytes_down=1,
-        bytes_up=1,
-        stages={},
     )
 
 
@@ -67,10 +60,9 @@ def site(name: str, rounds: tuple[int, ...]) -> SiteFacts:
 
 
 @pytest.fixture
-def run(config_of: ConfigOf, toy_state: Callable[[float], AdapterState], tmp_path: Path) -> RunFacts:
+def run(config_of: ConfigOf, tmp_path: Path) -> RunFacts:
     files = ModelFiles("minilm", tmp_path, ("model.safetensors",), "a" * 64, "org/mini@" + "b" * 40)
     nothing: Any = None
-    state = toy_state(0.5)
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "head.safetensors").write_bytes(b"head")
     (tmp_path / "adapter" / "README.md").write_text("of an earlier run")
@@ -79,12 +71,12 @@ def run(config_of: ConfigOf, toy_state: Callable[[float], AdapterState], tmp_pat
         run_id="run-9",
         config=config_of({"training.rounds": 3}),
         model=LoadedModel(files, "encoder", nothing, nothing, torch.device("cpu"), torch.float32),
-        adapter={"path": "adapter", "digest": state.digest(), "trainable_parameters": 8, "bytes": 4},
+        adapter={"path": "adapter", "digest": ADAPTER.digest(), "trainable_parameters": 8, "bytes": 4},
         baselines=[],
         base={},
         final={"accuracy": Interval(0.7, 0.6, 0.8)},
         assessment={},
-        rounds=[one_round(number, state, heads[number - 1]) for number in (1, 2, 3)],
+        rounds=[one_round(number, heads[number - 1]) for number in (1, 2, 3)],
         by_site={},
         sites=[site("north", (1, 2, 3)), site("south", (2,))],
     )

@@ -12,10 +12,11 @@ from server.review.serve import RatingServer
 from server.review.sheet import key_of, read_key, read_sheet
 
 pytestmark = pytest.mark.faults
+Serve = Callable[[str], RatingServer]
 
 
 def test_ten_items_are_rated_by_keyboard_with_a_reload_in_the_middle_and_scored(
-    browser: Any, sheet: Path, serve: Callable[[str], RatingServer], tmp_path: Path
+    browser: Any, sheet: Path, serve: Serve, tmp_path: Path
 ) -> None:
     """A rater who always finds the tuned answer better, but for the last item, which is changed to a tie and back."""
     server = serve("ann")
