@@ -1,9 +1,9 @@
-import errno
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -40,36 +40,22 @@ def test_the_same_round_may_be_written_again(tmp_path: Path) -> None:
     assert read(tmp_path)[0]["round"] == 1
 
 
-def full(*_: object, **__: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 class Killed(BaseException):
     """The process dies here."""
 
 
-def dies(*_: object, **__: object) -> None:
-    raise Killed
-
-
-POINTS = ["adapter", "flush", "rename", "state"]
-
-
-@pytest.mark.parametrize("failure", [full, dies], ids=["disk full", "killed"])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), Killed()], ids=["disk full", "killed"])
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(AdapterState, "save"), (os, "fsync"), (Path, "rename"), (Path, "write_text")],
+    ids=["adapter", "flush", "rename", "state"],
+)
 def test_whatever_stops_a_checkpoint_the_last_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, failure: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, failure: BaseException
 ) -> None:
     at(1).save(tmp_path)
     with monkeypatch.context() as patch:
-        if point == "adapter":
-            patch.setattr(AdapterState, "save", failure)
-        elif point == "flush":
-            patch.setattr(disk.os, "fsync", failure)
-        elif point == "rename":
-            patch.setattr(Path, "rename", failure)
-        else:
-            patch.setattr(Path, "write_text", failure)
+        patch.setattr(where, name, Mock(side_effect=failure))
         with pytest.raises((OSError, Killed)):
             at(2).save(tmp_path)
     state, adapter = read(tmp_path)

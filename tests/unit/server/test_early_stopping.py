@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import ConfigOf, LearnerOf, RecordsOf
+from fixture_types import Change, ConfigOf, LearnerOf, RecordsOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_round import made_round
@@ -79,8 +79,9 @@ def test_patience_without_validation_records_is_refused(config_of: ConfigOf) -> 
 
 
 def test_on_a_run_that_overfits_the_best_round_is_published_and_the_warning_shown(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
 ) -> None:
+    classify = change(classify, {"training.micro_batch_tokens": 4096, "evaluation.bootstrap": 100})  # faster to compute
     learner = learner_of(classify)
     torch.manual_seed(0)
     words = {"yes": "aia bib", "no": "hph gog"}

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import ConfigOf
@@ -91,11 +92,7 @@ def test_a_full_disk_neither_ends_the_run_nor_the_thread_that_reads_the_allow_li
     tmp_path: Path, config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fleet, looks = Fleet(), list[int]()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(StatusFile, "write", full)
+    monkeypatch.setattr(StatusFile, "write", Mock(side_effect=OSError(28, "No space left on device")))
     monkeypatch.setattr("server.heartbeat.EVERY", 0.01)
     monkeypatch.setattr(fleet, "refresh", lambda: looks.append(1) or ())
     with Watch(cast("Any", fleet), cast("Any", Health()), config_of(), "1", tmp_path / "s"):

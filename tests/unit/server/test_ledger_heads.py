@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -54,11 +55,7 @@ def test_a_damaged_file_is_named_and_not_begun_anew(tmp_path: Path, content: str
 def test_a_full_disk_ends_the_run_and_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heads = Heads(tmp_path / "heads.json", KEYS.get)
     heads.saw("north", ChainHead(5, "e"), "run", 2)
-
-    def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(RunError, match=r"cannot be written \(No space left on device\)"):
         heads.saw("north", ChainHead(7, "g"), "run", 3)
     assert json.loads((tmp_path / "heads.json").read_text())["key-n"]["entries"] == 5

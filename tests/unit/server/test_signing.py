@@ -1,11 +1,10 @@
 """The server's key: made once, for its owner's eyes, and no signature fits anything else."""
 
-import errno
-import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -86,11 +85,8 @@ def test_what_is_no_signature_does_not_fit(signature: str, public: str) -> None:
 
 
 def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with monkeypatch.context() as patch:
-        patch.setattr("shared.ops.disk.os.fsync", full)
+        patch.setattr("shared.ops.disk.os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space left"):
             SigningKey.load_or_create(tmp_path / "key.pem")
     assert not list(tmp_path.iterdir())

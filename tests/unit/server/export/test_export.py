@@ -12,6 +12,7 @@ import torch
 from fixture_types import Change, ConfigOf, LearnerOf, Shake
 from gguf_model import save_gguf
 from huggingface_hub import ModelCard
+from made_facts import make_facts, uncharged
 from peft import AutoPeftModel, AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, pipeline
@@ -21,42 +22,23 @@ from server.export import formats
 from server.export.formats import export
 from server.export.gguf_file import FILE, refilled
 from server.report.card import privacy_card
-from server.report.card_facts import BaseModel, CardFacts, SiteCharges
+from server.report.card_facts import CardFacts
 from server.report.signed import SignedCard
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ModelError, RunError
-from shared.metrics.bootstrap import Interval
 from shared.models.catalogue import CATALOGUE, CatalogueEntry
 from shared.models.wheels import Wheel, cached_folder, sha256_file
 from shared.tasks.adapter_files import save_adapter
 from shared.tasks.base import Learner
-from shared.wire.chain_head import ChainHead
 
 RunOf = Callable[[RunConfig], tuple[Path, Learner]]
 TEXTS = ("aia bib", "cjc aia aia eoe fif", "gkg")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def facts(config_of: ConfigOf) -> CardFacts:
-    return CardFacts(
-        run_id="run-1",
-        created="2026-11-24T10:00:00+00:00",
-        simulated=True,
-        config=config_of({"privacy.enabled": False}),
-        trust=None,
-        unit="record",
-        relation="add or remove one record",
-        model=BaseModel("minilm", "org/mini@" + "a" * 40, "encoder", "b" * 64, "Apache-2.0"),
-        adapter_digest="c" * 64,
-        files={},
-        trainable_parameters=8,
-        rounds_committed=1,
-        record=ChainHead(1, "d" * 64),
-        sites=[SiteCharges("north", 100, None, (), ChainHead(), None)],
-        metrics={"accuracy": Interval(0.74349, 0.71551, 0.77049), "macro_f1": Interval(0.68349, 0.65551, 0.71049)},
-        versions={"torch": "2.13.0"},
-    )
+    return uncharged(make_facts(config_of({"privacy.enabled": False}), {}))
 
 
 @pytest.fixture
