@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config.run import RunConfig
-from shared.records.types import Record
+from shared.records.types import RawRecord, Record
 
 if TYPE_CHECKING:
     from privacy.budget import Budget
@@ -20,3 +20,6 @@ OpenBudget = Callable[..., "Budget"]
 Said = Callable[..., tuple[int, str, str]]
 Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
 Refused = Callable[[Path, RunConfig], str]
+Read = Callable[..., list[RawRecord]]
+Refusal = Callable[..., str]
+TinyRun = Callable[[Path, Mapping[str, Any]], RunConfig]

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixture_types import ConfigOf, Read, Refusal
 
 from shared.config.run import RunConfig
 from shared.errors import DataError
@@ -23,6 +24,18 @@ MARKER = "zqxjvkwpatient"  # of the text that no refusal may quote
 def write() -> Callable[[Path, Sequence[Mapping[str, Any]]], Path]:
     """``write(path, rows)``: a file in the format of its suffix."""
     return _write
+
+
+@pytest.fixture
+def read(tmp_path: Path, config_of: ConfigOf) -> Read:
+    """``read(rows, {"data.columns.person": "pid"}, ".csv")``: the records of a file of these rows, by default in JSON."""
+    return lambda rows, changes=(), suffix=".jsonl": read_records(_write(tmp_path / f"n{suffix}", rows), config_of(changes))
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, config_of: ConfigOf) -> Refusal:
+    """``refusal(rows, changes, suffix)``: the one line that says why a file of these rows is refused."""
+    return lambda rows, changes=(), suffix=".jsonl": _refused(_write(tmp_path / f"n{suffix}", rows), config_of(changes))
 
 
 @pytest.fixture(scope="session")

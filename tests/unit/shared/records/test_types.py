@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import ConfigOf, Refused, Write
+from fixture_types import ConfigOf, Read, Refusal, Refused, Write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,15 +14,6 @@ from shared.records.types import RawRecord, Record, Span, canonical, content, or
 
 MARKER = "zqxjvkwpatient"
 ADVERSARY = {"column": "sex", "groups": ["f", "m"]}
-
-
-def test_a_record_is_known_again_when_columns_are_mapped_beside_its_own(
-    tmp_path: Path, config_of: ConfigOf, write: Write
-) -> None:
-    path = write(tmp_path / "n.csv", [{"a": "short", "b": "a long text of the record", "label": "no"}])
-    (one,) = read_records(path, config_of({"data.columns.text": ["b"]}))
-    (two,) = read_records(path, config_of({"data.columns.text": ["a", "b"]}))
-    assert set(one.origin) & set(two.origin)
 
 
 def test_a_person_late_in_a_long_csv_is_the_same_as_at_its_beginning(tmp_path: Path, config_of: ConfigOf) -> None:
@@ -34,8 +25,7 @@ def test_a_person_late_in_a_long_csv_is_the_same_as_at_its_beginning(tmp_path: P
     assert len(set(found)) == len(ids) - 1
 
 
-def test_one_person_is_known_in_every_way_of_writing_an_id(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
-    config = config_of({"data.columns.person": "pid"})
+def test_one_person_is_known_in_every_way_of_writing_an_id(read: Read) -> None:
     forms: dict[str, list[Any]] = {
         "ann lee": ["Ann Lee", "ann lee", " ANN\u00a0 LEE ", "\uff21nn Lee", "Ann\u200b Lee\ufeff"],
         "p-17": ["P-17", "P-17 ", "p\uff0d17"],
@@ -44,34 +34,26 @@ def test_one_person_is_known_in_every_way_of_writing_an_id(tmp_path: Path, confi
         "42": ["42", 42, 42.0],
     }
     for person, ways in forms.items():
-        for way in ways:
-            (record,) = read_records(write(tmp_path / "n.jsonl", [{"text": "x", "label": "no", "pid": way}]), config)
-            assert record.person == person
+        found = read([{"text": "x", "label": "no", "pid": way} for way in ways], {"data.columns.person": "pid"})
+        assert [record.person for record in found] == [person] * len(ways)
 
 
 @pytest.mark.parametrize("person", [None, "", " ", "\u200b", float("nan"), "NA", "null"])
-def test_a_record_of_nobody_is_held_back_and_forms_no_unit(
-    tmp_path: Path, config_of: ConfigOf, person: Any, write: Write
-) -> None:
-    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "pid": person}])
-    (record,) = read_records(path, config_of({"data.columns.person": "pid"}))
+def test_a_record_of_nobody_is_held_back_and_forms_no_unit(read: Read, person: Any) -> None:
+    (record,) = read([{"text": MARKER, "label": "no", "pid": person}], {"data.columns.person": "pid"})
     assert (record.person, record.lacks) == (None, "person")
 
 
 @pytest.mark.parametrize("person", [["17"], {"id": 17}])
-def test_a_person_that_is_no_id_is_refused(
-    tmp_path: Path, config_of: ConfigOf, person: Any, write: Write, refused: Refused
-) -> None:
-    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "pid": person}])
-    assert "record 1: column 'pid'" in refused(path, config_of({"data.columns.person": "pid"}))
+def test_a_person_that_is_no_id_is_refused(refusal: Refusal, person: Any) -> None:
+    said = refusal([{"text": MARKER, "label": "no", "pid": person}], {"data.columns.person": "pid"})
+    assert "record 1: column 'pid'" in said
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_known_values_keep_the_zeros_before_them_and_lose_the_point_of_a_whole_number(
-    tmp_path: Path, config_of: ConfigOf, suffix: str, write: Write
-) -> None:
-    path = write(tmp_path / f"n{suffix}", [{"text": "x", "label": "no", "mrn": "0009", "visit": 9.0, "born": "1980-01-02"}])
-    (record,) = read_records(path, config_of({"data.columns.known": ["mrn", "visit", "born"]}))
+def test_known_values_keep_the_zeros_before_them_and_lose_the_point_of_a_whole_number(read: Read, suffix: str) -> None:
+    row = {"text": "x", "label": "no", "mrn": "0009", "visit": 9.0, "born": "1980-01-02"}
+    (record,) = read([row], {"data.columns.known": ["mrn", "visit", "born"]}, suffix)
     assert record.known == ("0009", "9", "1980-01-02")
 
 
@@ -103,30 +85,28 @@ def test_one_dataset_has_the_same_identities_in_every_format_order_and_case(
 
 
 @pytest.mark.parametrize("mapped", ["letter", "summary", ["letter"], ["summary", "letter"], ["letter", "summary", "ward"]])
-def test_a_record_is_known_by_each_of_its_texts_whatever_else_is_mapped(
-    tmp_path: Path, config_of: ConfigOf, mapped: Any, write: Write
-) -> None:
+def test_a_record_is_known_by_each_of_its_texts_whatever_else_is_mapped(read: Read, mapped: Any) -> None:
     row = {"letter": "dear doctor, I cannot sleep", "summary": "no sleep", "ward": "7", "label": "no"}
-    (first,) = read_records(write(tmp_path / "n.csv", [row]), config_of({"data.columns.text": ["letter", "summary"]}))
+    (first,) = read([row], {"data.columns.text": ["letter", "summary"]}, ".csv")
     renamed = {"body" if name == "letter" else name: value for name, value in row.items()}
-    (again,) = read_records(write(tmp_path / "m.csv", [row]), config_of({"data.columns.text": mapped}))
+    (again,) = read([row], {"data.columns.text": mapped}, ".csv")
     other = [{"letter": "body"}.get(name, name) for name in ([mapped] if isinstance(mapped, str) else mapped)]
-    (under,) = read_records(write(tmp_path / "o.csv", [renamed]), config_of({"data.columns.text": other}))
+    (under,) = read([renamed], {"data.columns.text": other}, ".csv")
     assert set(first.origin) & set(again.origin)
     assert set(again.origin) == set(under.origin)
 
 
-def test_a_text_within_an_object_is_known_in_a_column_of_its_own(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+def test_a_text_within_an_object_is_known_in_a_column_of_its_own(read: Read) -> None:
     turns = [
         {"role": "user", "said": "I have not slept since Monday, what now?"},
         {"role": "us", "said": "go to bed early " * 3},
     ]
-    (nested,) = read_records(write(tmp_path / "n.jsonl", [{"text": turns, "label": "no"}]), config_of())
+    (nested,) = read([{"text": turns, "label": "no"}])
     for turn in turns:
-        (flat,) = read_records(write(tmp_path / "m.csv", [{"text": turn["said"], "label": "no"}]), config_of())
+        (flat,) = read([{"text": turn["said"], "label": "no"}], suffix=".csv")
         assert set(nested.origin) & set(flat.origin)
     other = [{"said": "nothing like it at all, nor as long", "role": "user"}]
-    (stranger,) = read_records(write(tmp_path / "o.jsonl", [{"text": other, "label": "no"}]), config_of())
+    (stranger,) = read([{"text": other, "label": "no"}])
     assert not set(nested.origin) & set(stranger.origin)  # short values, such as a role, tell nobody apart
 
 

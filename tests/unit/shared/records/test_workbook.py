@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixture_types import ConfigOf, Refused, Write
+from fixture_types import ConfigOf, Read, Refused, Write
 
 from shared.errors import ConfigError
 from shared.ops import extras
@@ -25,10 +25,9 @@ def test_a_sheet_is_read_like_the_same_table_in_csv(tmp_path: Path, config_of: C
     assert read_records(tmp_path / name, config) == read_records(write(tmp_path / "n.csv", rows), config)
 
 
-def test_numbers_and_truth_values_are_texts(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
-    path = write(tmp_path / "n.xlsx", [{"text": 12, "label": True, "pid": 17}, {"text": 0.5, "label": False, "pid": None}])
-    config = config_of({"task.labels": ["TRUE", "FALSE"], "data.columns.person": "pid"})
-    found = read_records(path, config)
+def test_numbers_and_truth_values_are_texts(read: Read) -> None:
+    rows = [{"text": 12, "label": True, "pid": 17}, {"text": 0.5, "label": False, "pid": None}]
+    found = read(rows, {"task.labels": ["TRUE", "FALSE"], "data.columns.person": "pid"}, ".xlsx")
     assert [(one.fields["text"], one.label, one.person) for one in found] == [("12", "TRUE", "17"), ("0.5", "FALSE", None)]
 
 
@@ -60,10 +59,7 @@ def test_what_cannot_be_read_for_sure_is_refused(
     assert "not readable as an Excel workbook" in refused(path, config_of())
 
 
-def test_without_its_reader_the_extra_is_named(
-    tmp_path: Path, config_of: ConfigOf, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write(tmp_path / "n.xlsx", [{"text": "a", "label": "no"}])
+def test_without_its_reader_the_extra_is_named(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "missing", lambda extra: iter([extra]))
     with pytest.raises(ConfigError, match=r"pip install 'hushtune\[excel\]', or save it as 'CSV UTF-8'"):
-        read_records(path, config_of())
+        read([{"text": "a", "label": "no"}], suffix=".xlsx")
