@@ -16,17 +16,16 @@ def layers_of(found: Mapping[str, Any]) -> set[str]:
     return {row["name"].split(".layer.")[1].split(".")[0] for row in found["tensors"] if ".layer." in row["name"]}
 
 
-def test_the_table_is_what_is_trained_and_nothing_else(either: RunConfig, learner_of: LearnerOf) -> None:
-    found = trainable_rows(either)
-    state = read_adapter(learner_of(either).model)
-    assert {row["name"]: tuple(row["shape"]) for row in found["tensors"]} == {
-        name.replace(".default", ""): shape for name, shape in state.spec
-    }
+@pytest.mark.parametrize("family", ["lora", "ia3"])
+def test_the_table_is_what_is_trained_and_nothing_else(either: RunConfig, learner_of: LearnerOf, family: str) -> None:
+    config = RunConfig.parse({**either.model_dump(mode="json"), "adapter": {"family": family}}, "test")
+    found, state = trainable_rows(config), read_adapter(learner_of(config).model)
+    shapes = {row["name"]: tuple(row["shape"]) for row in found["tensors"]}
+    assert shapes == {name.replace(".default", ""): shape for name, shape in state.spec}
     assert found["trained"] == state.parameters == sum(row["parameters"] for row in found["tensors"])
     assert found["frozen"] > found["trained"]
-    assert str(found["trained"]) in "".join(str(part) for part in trainable_table(found) if isinstance(part, str)).replace(
-        ",", ""
-    )
+    said = "".join(part for part in trainable_table(found) if isinstance(part, str))
+    assert str(found["trained"]) in said.replace(",", "")
 
 
 @pytest.mark.parametrize(

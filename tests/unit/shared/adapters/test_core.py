@@ -6,25 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import ConfigOf, LearnerOf, OpenBudget, RecordsOf, Shake
+from fixture_types import LearnerOf, OpenBudget, RecordsOf
 from one_site import site_of
-from peft import PeftModel
-from transformers import AutoModel, AutoModelForCausalLM
 
 from privacy.dp import core as operation
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Setting
 from server.aggregation.mean import Mean
-from server.export.merged import merged
 from shared.adapters.core import cores
-from shared.adapters.peft import base_only, read_adapter, write_adapter
+from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, ModelError, PrivacyError
-from shared.tasks.adapter_files import load_adapter, save_adapter
-from shared.tasks.base import Learner
-from shared.tasks.examples import Batch
-from shared.wire.messages import TrainOrder
+from shared.errors import ModelError, PrivacyError
 
 RANK = 6
 
@@ -39,29 +32,16 @@ def cored(either: RunConfig) -> RunConfig:
     return as_core(either)
 
 
-def a_batch(learner: Learner, records_of: RecordsOf, config: RunConfig) -> Batch:
-    examples = learner.task.encode(records_of(config, 6))
-    return next(learner.batches(examples, range(6), 10_000))[1]
-
-
 def numbers(state: AdapterState) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in state.spec if "lora" in name}
 
 
-def test_it_trains_and_sends_rank_times_rank_numbers_a_layer_and_starts_as_the_base(
-    cored: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
-) -> None:
+def test_it_trains_and_sends_rank_times_rank_numbers_a_layer(cored: RunConfig, learner_of: LearnerOf) -> None:
     learner = learner_of(cored)
     state = read_adapter(learner.model)
     assert set(numbers(state).values()) == {(RANK, RANK)}
     assert len(numbers(state)) == len(cores(learner.model)) > 0
     assert not any(state.arrays[name].any() for name in numbers(state))
-    batch = a_batch(learner, records_of, cored)
-    learner.model.eval()
-    with torch.no_grad():
-        tuned = learner.task.losses(learner.model, batch)
-        with base_only(learner.model):
-            assert torch.equal(learner.task.losses(learner.model, batch), tuned)
 
 
 def test_every_site_has_the_same_fixed_factors_and_another_seed_has_others(cored: RunConfig, learner_of: LearnerOf) -> None:
@@ -99,29 +79,6 @@ def test_the_mean_of_cores_is_the_core_of_the_mean(cored: RunConfig, learner_of:
         assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
-def test_peft_alone_loads_what_is_saved_and_it_comes_back_bit_for_bit(
-    cored: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, tmp_path: Path
-) -> None:
-    learner = learner_of(cored)
-    shake(learner)
-    save_adapter(learner, cored, read_adapter(learner.model), tmp_path / "adapter")
-    config, loaded = load_adapter(tmp_path / "adapter")
-    assert config.digest() == cored.digest()
-    assert read_adapter(loaded.model).digest() == read_adapter(learner.model).digest()
-    encoder = cored.task.name == "classification"
-    base = (AutoModel if encoder else AutoModelForCausalLM).from_pretrained(cored.model.name)
-    rebuilt = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
-    batch = a_batch(learner, records_of, cored)
-    tuned: Any = learner.model.eval()
-    with torch.no_grad():
-        states = [
-            network(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True).hidden_states[-1]
-            for network in (rebuilt, tuned.encoder if encoder else tuned, merged(loaded).eval())
-        ]
-    torch.testing.assert_close(states[0], states[1], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(states[2], states[1], rtol=1e-4, atol=1e-4)
-
-
 def test_an_adapter_of_lora_is_not_taken_for_it(classify: RunConfig, learner_of: LearnerOf, tmp_path: Path) -> None:
     lora, other = learner_of(classify), learner_of(as_core(classify))
     lora.task.save(lora.model, tmp_path)
@@ -131,14 +88,6 @@ def test_an_adapter_of_lora_is_not_taken_for_it(classify: RunConfig, learner_of:
     smaller = learner_of(as_core(classify, rank=2))
     with pytest.raises(ModelError, match="do not fit"):
         smaller.task.restore(smaller.model, tmp_path)
-
-
-@pytest.mark.parametrize(("name", "value"), [("dropout", 0.1), ("train", "AB")])
-def test_what_only_lora_reads_is_refused(config_of: ConfigOf, name: str, value: Any) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"adapter\.{name}: does not apply to family = 'core'; leave it out, or set family = 'lora'"
-    ):
-        config_of({"adapter.family": "core", f"adapter.{name}": value})
 
 
 def test_a_site_whose_cores_have_other_gradients_than_their_records_is_not_set_up(
@@ -156,17 +105,3 @@ def test_a_site_whose_cores_have_other_gradients_than_their_records_is_not_set_u
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     with pytest.raises(PrivacyError):
         site_of("north", 100, config, records_of(config, 30), learner_of(config), plan, open_budget("north"))
-
-
-def test_a_site_checks_its_gradients_trains_it_under_privacy_and_sends_what_changed(
-    cored: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
-) -> None:
-    learner, training = learner_of(cored), cored.training
-    plan = PrivacyPlan(training.sampling_rate, 1.0, cored.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-    site = site_of("north", 100, cored, records_of(cored, 30), learner, plan, open_budget("north"))
-    order = TrainOrder("r", 1, "n" * 32, cored, read_adapter(learner.model), 2, "0.1.0")
-    frames = [factor.frame.clone() for factor in cores(learner.model).values()]
-    delta = site.train(order).delta
-    assert delta.spec == order.adapter.spec
-    assert all(np.any(array) for array in delta.arrays.values())
-    assert all(torch.equal(a, b.frame) for a, b in zip(frames, cores(learner.model).values(), strict=True))

@@ -1,5 +1,4 @@
 import copy
-import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -77,11 +76,7 @@ BAD = [
     ("privacy.trust", "central", "privacy.unit = 'record': under trust = 'central' use unit = 'site'"),
     ("privacy", {"trust": "distributed", "clipping": "adaptive"}, "no site releases the count that C follows"),
     ("privacy", {"trust": "distributed", "release": "metrics"}, "a site releases only its part of the sum; set 'none'"),
-    (
-        "aggregation.optimiser",
-        "adamw",
-        "optimiser = 'adamw': privacy.trust = 'local' gives the server no gradient",
-    ),
+    ("aggregation.optimiser", "adamw", "optimiser = 'adamw': privacy.trust = 'local' gives the server no gradient"),
     ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' use unit = 'record' or 'person'"),
     ("privacy.unit", "person", "privacy.unit"),
     (
@@ -154,6 +149,7 @@ SHARED = {
         ({"aggregation.method": "stacked"}, "needs LoRA's A and B trained at once"),
         ({"adapter.train": "AB"}, "adapter.train = 'AB'"),
         ({"privacy.unit": "site"}, "under trust = 'distributed' use unit = 'record' or 'person'"),
+        *(({"aggregation": {"optimiser": kind}}, "aggregation.optimiser") for kind in (["adamw"], {"a": 1}, 3, None)),
     ],
     ids=str,
 )
@@ -175,12 +171,6 @@ def test_a_shared_noise_has_defaults_of_its_own_and_a_given_value_counts(config_
     assert config_of({**shared, "training": {"rounds": 4, "learning_rate": 0.5}}).training.learning_rate == 0.5
     assert config_of({**shared, "privacy.enabled": False}).training.steps == 1
     assert RunConfig.parse(config.model_dump(mode="json"), "again") == config
-
-
-@pytest.mark.parametrize("optimiser", [["adamw"], {"a": 1}, 3, None])
-def test_an_optimiser_of_a_wrong_kind_is_one_line_under_a_shared_noise(config_of: ConfigOf, optimiser: object) -> None:
-    with pytest.raises(ConfigError, match=r"aggregation\.optimiser"):
-        config_of({"privacy.trust": "distributed", "privacy.colluders": 0, "aggregation": {"optimiser": optimiser}})
 
 
 def test_a_head_alone_is_for_a_classification_only(config_of: ConfigOf) -> None:
@@ -292,11 +282,7 @@ def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path, tmp_path:
 
 def test_a_config_cannot_be_changed(config_of: ConfigOf) -> None:
     config = config_of()
-    for section, field, value in (
-        (config, "task", config.task),
-        (config.run, "seed", 1),
-        (config.data.sites[0], "id", "x"),
-    ):
+    for section, field, value in ((config, "task", config.task), (config.run, "seed", 1), (config.data.sites[0], "id", "x")):
         with pytest.raises(ValueError, match="frozen"):
             setattr(section, field, value)
 
@@ -335,26 +321,8 @@ def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, .
 
 
 CANDIDATES = (
-    "x",
-    "y.csv",
-    "cpu",
-    "bfloat16",
-    "AB",
-    "redact",
-    "declared",
-    "metrics",
-    "automatic",
-    "strict",
-    "shift",
-    0.25,
-    0.75,
-    2,
-    3,
-    70,
-    500,
-    False,
-    ["query"],
-    "0" * 64,
+    *("x", "y.csv", "cpu", "bfloat16", "AB", "redact", "declared", "metrics", "automatic", "strict", "shift", "0" * 64),
+    *(0.25, 0.75, 2, 3, 70, 500, False, True, ["query"]),
 )
 
 
@@ -364,7 +332,7 @@ def test_the_digest_changes_with_every_value(config_of: ConfigOf) -> None:
     plain = config.model_dump(mode="json")
     seen = {config.digest()}
     for path, value in leaves(plain):
-        for candidate in itertools.chain(CANDIDATES, (True,)):
+        for candidate in sorted(CANDIDATES, key=lambda one: type(one) is not type(value)):  # the likely ones first
             other = copy.deepcopy(plain)
             node = other
             for key in path[:-1]:

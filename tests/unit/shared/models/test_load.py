@@ -81,11 +81,6 @@ def test_both_factors_are_trained_when_the_config_says_so(
     assert all(factor.requires_grad for factor in lora_factors(learner, "A").values())
 
 
-def test_a_rank_of_0_trains_the_head_alone(classify: RunConfig, learner_of: LearnerOf, change: Change) -> None:
-    state = read_adapter(learner_of(change(classify, {"adapter.rank": 0})).model)
-    assert list(state.arrays) == ["head.weight", "head.bias"]
-
-
 def test_a_new_adapter_changes_nothing(instruct: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> None:
     learner = learner_of(instruct)
     assert all(not factor.any() for factor in lora_factors(learner, "B").values())
@@ -173,60 +168,38 @@ def test_peft_alone_rebuilds_a_saved_encoder(
         torch.testing.assert_close(learner.model.eval()(batch.ids, batch.mask), logits, rtol=1e-5, atol=1e-5)
 
 
-def test_peft_alone_rebuilds_a_saved_language_model(
-    instruct: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "mutants"),
+    [
+        ("adapter_model.safetensors", ("missing", "extra", "shape", "garbage", "absent")),
+        ("head.safetensors", ("shape", "garbage", "absent")),
+    ],
+)
+def test_a_tampered_file_is_refused_in_one_line(
+    classify: RunConfig, learner_of: LearnerOf, tmp_path: Path, name: str, mutants: tuple[str, ...]
 ) -> None:
-    learner = learner_of(instruct)
-    untouched = learner_of(instruct)
-    shake(learner)
-    learner.task.save(learner.model, tmp_path)
-    batch = a_batch(learner, records_of, instruct)
-    rebuilt = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(instruct.model.name), str(tmp_path)).eval()
-    with torch.no_grad():
-        ours, theirs, base = (
-            model.eval()(input_ids=batch.ids, attention_mask=batch.mask).logits
-            for model in (learner.model, rebuilt, untouched.model)
-        )
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=2e-5)
-    assert not torch.allclose(ours, base, atol=1e-2)
-
-
-def test_a_saved_adapter_is_restored_bit_for_bit(
-    either: RunConfig, learner_of: LearnerOf, shake: Shake, tmp_path: Path
-) -> None:
-    learner, new = learner_of(either), learner_of(either)
-    shake(learner)
-    learner.task.save(learner.model, tmp_path)
-    new.task.restore(new.model, tmp_path)
-    assert read_adapter(new.model).digest() == read_adapter(learner.model).digest()
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
-
-
-@pytest.mark.parametrize("mutant", ["missing", "extra", "shape", "garbage", "absent"])
-def test_a_tampered_adapter_is_refused_in_one_line(
-    either: RunConfig, learner_of: LearnerOf, tmp_path: Path, mutant: str
-) -> None:
-    learner = learner_of(either)
-    learner.task.save(learner.model, tmp_path)
+    learner = learner_of(classify)
     before = read_adapter(learner.model).digest()
-    path = tmp_path / "adapter_model.safetensors"
-    tensors = {name: tensor + 1 for name, tensor in load_file(path).items()}
-    first = next(iter(tensors))
-    if mutant == "missing":
-        del tensors[first]
-    elif mutant == "extra":
-        tensors["base_model.model.x"] = torch.zeros(1)
-    elif mutant == "shape":
-        tensors[first] = tensors[first].T.contiguous()
-    save_file(tensors, path)
-    if mutant == "garbage":
-        path.write_bytes(b"\x80\x04pickle")
-    elif mutant == "absent":
-        path.unlink()
-    with pytest.raises(ModelError) as caught:
-        learner.task.restore(learner.model, tmp_path)
-    assert str(path) in one_line(caught)
-    assert read_adapter(learner.model).digest() == before
+    for mutant in mutants:
+        learner.task.save(learner.model, tmp_path)
+        path = tmp_path / name
+        tensors = {key: tensor + 1 for key, tensor in load_file(path).items()}
+        first = next(iter(tensors))
+        if mutant == "missing":
+            del tensors[first]
+        elif mutant == "extra":
+            tensors["base_model.model.x"] = torch.zeros(1)
+        elif mutant == "shape":
+            tensors[first] = torch.zeros(3, 32)
+        save_file(tensors, path)
+        if mutant == "garbage":
+            path.write_bytes(b"\x80\x04pickle")
+        elif mutant == "absent":
+            path.unlink()
+        with pytest.raises(ModelError) as caught:
+            learner.task.restore(learner.model, tmp_path)
+        assert str(path) in one_line(caught), mutant
+        assert name == "head.safetensors" or read_adapter(learner.model).digest() == before, mutant
 
 
 def test_an_adapter_with_another_frozen_half_than_the_seeds_is_refused(
@@ -243,24 +216,6 @@ def test_an_adapter_with_another_frozen_half_than_the_seeds_is_refused(
     learner.task.save(learner.model, tmp_path)
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in load_file(path).items())
     assert read_adapter(learner.model).digest() == before
-
-
-@pytest.mark.parametrize("mutant", ["shape", "garbage", "absent"])
-def test_a_tampered_head_is_refused_in_one_line(
-    classify: RunConfig, learner_of: LearnerOf, tmp_path: Path, mutant: str
-) -> None:
-    learner = learner_of(classify)
-    learner.task.save(learner.model, tmp_path)
-    path = tmp_path / "head.safetensors"
-    if mutant == "shape":
-        save_file({"weight": torch.zeros(3, 32), "bias": torch.zeros(3)}, path)
-    elif mutant == "garbage":
-        path.write_bytes(b"nothing")
-    else:
-        path.unlink()
-    with pytest.raises(ModelError) as caught:
-        learner.task.restore(learner.model, tmp_path)
-    assert str(path) in one_line(caught)
 
 
 def test_an_adapter_config_beside_the_weights_is_never_read(
@@ -286,11 +241,6 @@ def test_a_target_that_is_no_linear_layer_is_refused_with_those_that_are(
     with pytest.raises(ModelError, match=rf"adapter\.targets: '{target}'.*query") as caught:
         learner_of(change(classify, {"adapter.targets": [target]}))
     one_line(caught)
-
-
-def test_other_linear_layers_may_be_adapted(classify: RunConfig, change: Change, learner_of: LearnerOf) -> None:
-    learner = learner_of(change(classify, {"adapter.targets": ["query"]}))
-    assert len(lora_factors(learner, "B")) == 2
 
 
 @pytest.fixture

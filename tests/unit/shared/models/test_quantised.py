@@ -22,37 +22,31 @@ def test_without_the_package_it_is_refused_with_the_remedy(
         learner_of(change(classify, {"model.dtype": "nf4"}))
 
 
+@pytest.mark.parametrize("family", ["lora", "ia3"])
 def test_a_base_in_four_bits_has_exact_per_record_gradients_and_the_adapter_of_any_other(
-    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, family: str
 ) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes")
-    plain, learner = learner_of(either), learner_of(change(either, {"model.dtype": "nf4"}))
-    layers = [layer for layer in learner.model.modules() if isinstance(layer, LoraLayer)]
+    tree = {**either.model_dump(mode="json"), "adapter": {"family": family}}
+    plain, learner = (
+        learner_of(RunConfig.parse({**tree, "model": {**tree["model"], "dtype": dtype}}, "test"))
+        for dtype in (either.model.dtype, "nf4")
+    )
+    layers = [layer for layer in learner.model.modules() if isinstance(layer, LoraLayer | IA3Layer)]
     assert layers
     assert all(isinstance(layer.base_layer, bitsandbytes.nn.Linear4bit) for layer in layers)
     cover = cover_of(learner.model)
     assert len(cover.adapted) == len(layers)
     assert not cover.missing
-    one, other = ({name: p for name, p in made.model.named_parameters() if "lora_" in name} for made in (plain, learner))
+    one, other = (
+        {name: p for name, p in made.model.named_parameters() if "lora_" in name or "ia3_" in name}
+        for made in (plain, learner)
+    )
     assert {name: p.requires_grad for name, p in one.items()} == {name: p.requires_grad for name, p in other.items()}
     assert all(torch.equal(one[name], other[name]) for name in one)  # A is that of the seed, on every site
     computed = layers[0].base_layer.compute_dtype
     self_check(learner, learner.task.encode(records_of(either, 6)), 4)  # raises above 1e-3
     assert layers[0].base_layer.compute_dtype is computed
-
-
-def test_ia3_on_a_base_in_four_bits_is_exact_too(either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> None:
-    bitsandbytes = pytest.importorskip("bitsandbytes")
-    tree = either.model_dump(mode="json")
-    tree |= {"adapter": {"family": "ia3"}, "model": {**tree["model"], "dtype": "nf4"}}
-    learner = learner_of(RunConfig.parse(tree, "test"))
-    layers = [layer for layer in learner.model.modules() if isinstance(layer, IA3Layer)]
-    assert layers
-    assert all(isinstance(layer.base_layer, bitsandbytes.nn.Linear4bit) for layer in layers)
-    cover = cover_of(learner.model)
-    assert len(cover.adapted) == len(layers)
-    assert not cover.missing
-    self_check(learner, learner.task.encode(records_of(either, 6)), 4)  # raises above 1e-3
 
 
 def test_it_is_planned_for_with_less_memory(either: RunConfig, change: Change) -> None:

@@ -163,15 +163,17 @@ def test_what_a_tagging_task_cannot_do_is_refused(
 def test_a_private_federation_learns_spans_end_to_end(tagging: RunConfig, change: Change, tmp_path: Path) -> None:
     shift = len("Dr Okafor: ")
     for seed, site in enumerate(("north", "south")):
-        moved = [[Span(tag.label, tag.start + shift, tag.end + shift) for tag in tags] for _, tags in messages(60, seed)]
-        texts = [f"Dr Okafor: {text}" for text, _ in messages(60, seed)]
-        write(tmp_path / f"{site}.jsonl", list(zip(texts, moved, strict=True)))
+        rows = [
+            (f"Dr Okafor: {text}", [Span(tag.label, tag.start + shift, tag.end + shift) for tag in tags])
+            for text, tags in messages(30, seed)
+        ]
+        write(tmp_path / f"{site}.jsonl", rows)
     config = change(
         tagging,
         {
             "data.root": str(tmp_path),
-            "data.sites.0.declared_size": 48,
-            "data.sites.1.declared_size": 48,
+            "data.sites.0.declared_size": 24,
+            "data.sites.1.declared_size": 24,
             "run.output": str(tmp_path / "runs"),
             "anonymise.workers": 1,
             "evaluation.probes": {"forgetting": True, "max_records": 20},
@@ -182,7 +184,7 @@ def test_a_private_federation_learns_spans_end_to_end(tagging: RunConfig, change
     assert list(report["final"]) == ["span_f1", "span_precision", "span_recall"]
     assert [row["name"] for row in report["baselines"]] == ["most frequent tag"]
     assert [row["label"] for row in report["assessment"]["classification"]["classes"]] == ["drug", "time"]
-    assert report["anonymisation"]["entities"]["PERSON"] >= 100
+    assert report["anonymisation"]["entities"]["PERSON"] >= 50
     assert report["probes"]["robustness"] is report["probes"]["backdoor"] is None
     assert report["probes"]["forgetting"]["metric"] == "probe_accuracy"
     assert 0 < max(site["epsilon"] for site in report["sites"]) <= 1

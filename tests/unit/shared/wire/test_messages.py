@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from fixture_types import ConfigOf
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from shared.adapters.state import AdapterState
 from shared.config.aggregation import EncodingName
@@ -89,14 +86,6 @@ def test_an_order_is_refused_unless_its_numbers_are_in_the_form_of_its_config(
     record["adapter"] = replace(order, config=full).to_record()["adapter"]
     with pytest.raises(MessageError, match=r"aggregation\.encoding"):
         TrainOrder.from_record(record)
-
-
-@given(hnp.arrays(np.float32, hnp.array_shapes(max_dims=3, max_side=4)), st.integers(0, 2**62))
-def test_any_float32_numbers_survive_bit_for_bit(array: np.ndarray, number: int) -> None:  # type: ignore[type-arg]
-    again = TrainReply.from_record(TrainReply("r", number, "n", "s", AdapterState({"x": array})).to_record())
-    assert again.delta.arrays["x"].tobytes() == array.tobytes()
-    assert again.delta.arrays["x"].shape == array.shape
-    assert again.round == number
 
 
 def test_a_reply_holds_these_fields_and_no_others() -> None:
