@@ -54,4 +54,4 @@ def tiny(
     monkeypatch.setattr("simulations.audits.adapter.Anonymiser", NoAnonymiser)
     sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 60} for name in ("north", "south")]
     changes = {"run.output": str(tmp_path), "data.sites": sites, "evaluation.bootstrap": 100}
-    return change(classify, changes)
+    return change(classify, {**changes, "privacy.self_check": 1})

@@ -14,10 +14,12 @@ from simulations.audits.texts import SPACE, canaries, other_secrets
 from simulations.data.synthetic import stream
 from simulations.display.audits import adapter_tables
 
+SHORT = {"training.rounds": 1, "training.steps": 1, "model.max_length": 48}
+
 
 @pytest.mark.slow
 def test_four_adapters_are_attacked_with_and_without_anonymisation_and_privacy(tiny: RunConfig, change: Change) -> None:
-    found = audit_adapter(change(tiny, {"training.rounds": 1, "model.max_length": 48}), 8, 4, 1)
+    found = audit_adapter(change(tiny, SHORT), 4, 2, 1)
     cells = {(cell["anonymised"], cell["private"]): cell for cell in found["cells"]}
     assert len(cells) == 4
     for (_, private), cell in cells.items():
@@ -45,9 +47,9 @@ def test_a_model_that_writes_is_asked_for_the_planted_numbers(
         return {site.id: records for site in config.data.sites}
 
     monkeypatch.setattr(adapter, "read_sites", read)
+    monkeypatch.setattr(adapter, "NEW_TOKENS", 6)
     task = instruct.task.model_dump(mode="json")
-    config = change(tiny, {"model.name": instruct.model.name, "task": task, "training.rounds": 1, "model.max_length": 48})
-    found = audit_adapter(config, 4, 3, 0)
+    found = audit_adapter(change(tiny, {**SHORT, "model.name": instruct.model.name, "task": task}), 4, 2, 0)
     rows = [row for cell in found["cells"] for row in cell["extraction"]]
     assert {row["completed"] for row in rows} <= set(range(17))  # an untrained model completes what it completes
     assert {row["copies"] for row in rows} == {0, 1, 4}

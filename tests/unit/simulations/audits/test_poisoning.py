@@ -37,7 +37,7 @@ def never(*_: Any) -> None:
 def few(tiny: RunConfig, change: Change, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     """Return a run whose table has three rows."""
     monkeypatch.setattr(poisoning, "rows_of", lambda *_: iter(ROWS))
-    return change(tiny, {"training.rounds": 1, "cohort.min_records": 2, "training.sampling_rate": 0.9})
+    return change(tiny, {"training.rounds": 1, "training.steps": 1, "cohort.min_records": 2, "training.sampling_rate": 0.9})
 
 
 @pytest.mark.slow

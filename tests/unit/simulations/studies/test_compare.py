@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from examples import run_examples
-from fixture_types import Change, ConfigOf
+from fixture_types import Change, TinyRun
 
 from privacy.entries import read
 from shared.config.run import RunConfig
@@ -24,63 +23,32 @@ ARMS = ["base", "prompts", "federation", "pooled"]
 
 
 @pytest.fixture(scope="module")
-def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    folder, random = tmp_path_factory.mktemp("compared"), np.random.default_rng(5)
-    for site in ("north", "south"):
-        rows = [
-            {"text": f"the day {'is good' if number % 2 else 'was bad'} {random.integers(1000)}", "label": label}
-            for number in range(40)
-            for label in [("yes" if number % 2 else "no")]
-        ]
-        (folder / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return config_of(
-        {
-            "run": {"name": "c", "output": str(folder / "runs")},
-            "model": {"name": str(tiny_bert), "dtype": "float32", "device": "cpu", "max_length": 24},
-            "adapter.rank": 2,
-            "training": {"rounds": 1, "steps": 1, "sampling_rate": 0.5},
-            "privacy.epsilon": 8.0,
-            "data.root": str(folder),
-            "data.held_out": 0.4,
-            "data.sites.1.declared_size": 100,
-            "anonymise.workers": 1,
-            "cohort.min_records": 4,
-            "evaluation": {"bootstrap": 100, "validation": 0.4},
-            "compare": {
-                "arms": ARMS,
-                "epsilons": [8.0],
-                "seeds": 1,
-                "prompt_model": str(tiny_llama),
-                "shots": [0, 1],
-                "prompt_records": 5,
-            },
-        }
-    )
+def config(tiny_run: TinyRun, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    prompts = {"prompt_model": str(tiny_llama), "shots": [0, 1], "prompt_records": 5}
+    changes = {"data.held_out": 0.4, "evaluation.validation": 0.4, "privacy": {"epsilon": 8.0, "self_check": 1}}
+    changes |= {"compare": {"arms": ARMS, "epsilons": [8.0], "seeds": 1, **prompts}}
+    return tiny_run(tmp_path_factory.mktemp("compared"), changes)
 
 
 @pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> None:
-    ran: list[Arm] = []
+    ran, interrupted = list[Arm](), list[Any]()
     original = comparison.run_arm
 
-    def counted(run: RunConfig, section: Any, arm: Arm, material: Any, folder: Path) -> Any:
-        if len(ran) == 3:
+    def counted(*given: Any) -> Any:
+        if len(ran) == 3 and not interrupted:
+            interrupted.append(given)
             raise KeyboardInterrupt
-        ran.append(arm)
-        return original(run, section, arm, material, folder)
-
-    def resumed(run: RunConfig, section: Any, arm: Arm, material: Any, folder: Path) -> Any:
-        ran.append(arm)
-        return original(run, section, arm, material, folder)
+        ran.append(given[2])
+        return original(*given)
 
     monkeypatch.setattr(comparison, "scrub_sites", plainly)
     monkeypatch.setattr(comparison, "run_arm", counted)
     with pytest.raises(KeyboardInterrupt):
         compare(config)
     assert len(ran) == 3
-    monkeypatch.setattr(comparison, "run_arm", resumed)
     done = compare(config)
     folder, document = done.folder, done.document
     assert [(row["value"], row["value_low"]) for row in done.rows] == [

@@ -103,28 +103,19 @@ def test_a_language_model_is_worst_where_its_perplexity_is_highest(config_of: Co
     assert found["worst"] == {"free": "b", "private": "b"}
 
 
-def material(groups: dict[int, str]) -> Material:
-    test = [("north", Record({"text": "x"}, "yes" if place % 3 else "no", place)) for place in range(1, 13)]
+def material(config: RunConfig, groups: dict[int, str], records: int = 12) -> Material:
+    test = [("north", Record({"text": "x"}, "yes" if place % 3 else "no", place)) for place in range(1, records + 1)]
     test += [("south", Record({"text": "x"}, "yes", place)) for place in range(1, 5)]
-    sections = {"north": groups, "south": {}}
-    sites = [
-        SiteData(section, [], Scrubbed(), Scrubbed(), groups=sections[section.id])
-        for section in RunConfig.parse(TREE, "test").data.sites
-    ]
-    return Material(sites, [], test)
-
-
-TREE: dict[str, Any] = {
-    "task": {"labels": ["no", "yes"]},
-    "data": {"sites": [{"id": site, "file": "f.jsonl", "declared_size": 100} for site in EVERYONE]},
-}
+    north, south = config.data.sites
+    empty = Scrubbed()
+    return Material([SiteData(north, [], empty, empty, groups=groups), SiteData(south, [], empty, empty)], [], test)
 
 
 def test_records_are_grouped_by_class_and_site_unless_a_group_is_declared(config: RunConfig, change: Change) -> None:
-    by_class, by_site = groupings(config, material({}))
+    by_class, by_site = groupings(config, material(config, {}))
     assert (by_class.by, by_class.names, by_site.by, by_site.names) == ("class", ["no", "yes"], "site", list(EVERYONE))
     declared = change(config, {"evaluation.probes": {"group": "age"}})
-    (found,) = groupings(declared, material({1: "old", 2: "young"}))
+    (found,) = groupings(declared, material(config, {1: "old", 2: "young"}))
     assert (found.by, found.names) == ("age", ["old", "young"])
     assert found.groups.count(None) == 14
 
@@ -133,10 +124,8 @@ def test_records_are_grouped_by_class_and_site_unless_a_group_is_declared(config
 def test_a_declared_group_that_compares_nothing_is_refused(
     config: RunConfig, change: Change, groups: dict[int, str]
 ) -> None:
-    many = material(groups)
-    extra = [("north", Record({"text": "x"}, "yes", place)) for place in range(13, 23)]
     with pytest.raises(ConfigError, match="groups in column 'age'; name a column with 2 to 20"):
-        groupings(change(config, {"evaluation.probes": {"group": "age"}}), Material(many.sites, [], [*many.test, *extra]))
+        groupings(change(config, {"evaluation.probes": {"group": "age"}}), material(config, groups, 22))
 
 
 def test_the_page_shows_the_worst_group_and_the_gap(config: RunConfig, tmp_path: Any) -> None:

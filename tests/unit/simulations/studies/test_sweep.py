@@ -6,38 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import Change, ConfigOf
+from fixture_types import Change, TinyRun
 
 from privacy.entries import read
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, LedgerError, RunError
+from shared.errors import ConfigError, RunError
 from shared.ops.progress import Advance, silent
 from simulations.studies import sweep as sweeping
 from simulations.studies.sweep import sweep
 
 
 @pytest.fixture
-def config(
-    config_of: ConfigOf, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
-) -> RunConfig:
+def config(tiny_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]) -> RunConfig:
     monkeypatch.setattr(sweeping, "scrub_sites", plainly)
-    for site in ("north", "south"):
-        rows = [{"text": f"the day {n} is fine", "label": "yes" if n % 2 else "no"} for n in range(40)]
-        (tmp_path / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return config_of(
-        {
-            "run": {"name": "s", "output": str(tmp_path / "runs")},
-            "model": {"name": str(tiny_bert), "dtype": "float32", "device": "cpu", "max_length": 24},
-            "adapter.rank": 2,
-            "training": {"rounds": 1, "steps": 1, "sampling_rate": 0.5},
-            "data.root": str(tmp_path),
-            "data.sites.1.declared_size": 100,
-            "cohort.min_records": 4,
-            "privacy": {"epsilon": 1.0, "self_check": 1},
-            "evaluation": {"bootstrap": 100, "validation": 0.5},
-            "sweep": {"trials": 2, "space": [{"field": "training.learning_rate", "choices": [0.01, 0.1]}]},
-        }
-    )
+    space = [{"field": "training.learning_rate", "choices": [0.01, 0.1]}]
+    privacy = {"epsilon": 1.0, "self_check": 1}
+    return tiny_run(tmp_path, {"privacy": privacy, "evaluation.validation": 0.5, "sweep": {"trials": 2, "space": space}})
 
 
 def never(question: str) -> bool:
@@ -75,14 +59,6 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     assert "north: 0 spent" in questions[0]
     assert "budget 4" in questions[1]
     assert "north: 0 spent" not in questions[1]
-
-
-@pytest.mark.slow
-def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, change: Change, tmp_path: Path) -> None:
-    private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
-    with pytest.raises(LedgerError, match="budget exhausted"):
-        sweep(private, silent, lambda question: True)
-    assert len(read(tmp_path / "books" / "north" / "ledger.jsonl")) == 3  # the budget pays for one trial
 
 
 @pytest.mark.parametrize(

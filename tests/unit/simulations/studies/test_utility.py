@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixture_types import Change, ConfigOf
+from fixture_types import Change, TinyRun
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -18,22 +18,9 @@ from simulations.studies.utility import Point, draw, points_of, utility
 
 
 @pytest.fixture
-def config(config_of: ConfigOf, tiny_bert: Path, tmp_path: Path) -> RunConfig:
-    for site in ("north", "south"):
-        rows = [{"text": f"the day {n} is fine", "label": "yes" if n % 2 else "no"} for n in range(40)]
-        (tmp_path / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return config_of(
-        {
-            "run": {"name": "u", "output": str(tmp_path / "runs")},
-            "model": {"name": str(tiny_bert), "dtype": "float32", "device": "cpu", "max_length": 24},
-            "adapter.rank": 4,
-            "training": {"rounds": 1, "steps": 1, "sampling_rate": 0.7},
-            "data.root": str(tmp_path),
-            "cohort.min_records": 4,
-            "privacy": {"epsilon": 3.0, "self_check": 1, "clipping_norm": 0.4},
-            "evaluation": {"bootstrap": 100},
-        }
-    )
+def config(tiny_run: TinyRun, tmp_path: Path) -> RunConfig:
+    privacy = {"epsilon": 3.0, "self_check": 1, "clipping_norm": 0.4}
+    return tiny_run(tmp_path, {"adapter.rank": 4, "training.sampling_rate": 0.7, "privacy": privacy})
 
 
 def test_each_point_differs_from_the_config_in_its_own_setting_alone(config: RunConfig) -> None:
