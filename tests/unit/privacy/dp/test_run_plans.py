@@ -21,10 +21,6 @@ def test_a_site_gets_the_noise_that_meets_its_epsilon(config_of: ConfigOf) -> No
     assert made.epsilon(1) < made.epsilon(2)
 
 
-def test_without_privacy_there_is_no_plan(config_of: ConfigOf) -> None:
-    assert plan_for_site(config_of({"privacy.enabled": False}), 1000) is None
-
-
 def test_nothing_in_a_plan_comes_from_the_private_records() -> None:
     assert list(inspect.signature(plan_for_site).parameters) == ["config", "declared_size", "accountant"]
 

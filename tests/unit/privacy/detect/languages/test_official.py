@@ -9,7 +9,6 @@ from privacy.detect.recognisers.numbers import IdNumber
 from privacy.detect.recognisers.phones import Phone
 from privacy.detect.recognisers.registry import pattern_recognisers
 
-CHECKED = {"NATIONAL_ID", "COMPANY_ID", "ID_NUMBER"}
 # By language: a number as printed, and the same with one digit or letter changed.
 NUMBERS = [
     ("de", "36 574 261 809", "36 574 261 808"),  # Steuer-ID
