@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from syntax import nodes
 
 from bench.attacks import REPOSITORY, Attack, load
 from bench.outcome import Outcome
@@ -17,8 +18,7 @@ def test_every_attack_has_a_test_of_its_own() -> None:
 
 @pytest.mark.parametrize("path", sorted({attack.test.partition("::")[0] for attack in EVERY}))
 def test_the_tests_are_there(path: str) -> None:
-    tree = ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = {node.name for node in nodes(REPOSITORY / path) if isinstance(node, ast.FunctionDef)}
     assert {attack.test.partition("::")[2] for attack in EVERY if attack.test.startswith(f"{path}::")} <= functions
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from syntax import tree
 
 from bench.mutants import REPOSITORY, TABLE, Copy, Mutant, judged, load, mutated, table, verdict
 from bench.trial import Laboratory
@@ -17,8 +18,7 @@ EVERY = load()
 
 @cache
 def functions(path: str) -> frozenset[str]:
-    tree = ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    return frozenset(node.name for node in tree(REPOSITORY / path).body if isinstance(node, ast.FunctionDef))
 
 
 def mutant(**changes: object) -> Mutant:

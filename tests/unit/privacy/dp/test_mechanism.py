@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy.stats import chisquare
 from silence import silence
+from syntax import REPOSITORY, nodes
 
 from privacy.dp import mechanism as module
 from privacy.dp.mechanism import LARGEST_SUM, MOST_NUMBERS, Mechanism, grid_of
 from shared.errors import PrivacyError
 
-REPOSITORY = Path(__file__).parents[4]
 bounds = st.floats(1e-6, 1e6)
 numbers = npst.arrays(np.float64, st.integers(1, 20), elements=st.floats(-100, 100))
 
@@ -157,7 +157,7 @@ MAY_IMPORT = {
 def imported(path: Path) -> set[str]:
     """Return the names of all modules that a file imports anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest, norm
+from syntax import REPOSITORY, nodes
 
 from privacy.dp import entropy, noise
 from privacy.dp.entropy import uniforms
@@ -18,7 +19,6 @@ from privacy.dp.noise import CHUNK, LARGEST_STD, REACH, SMALLEST_STD, rounded_ga
 from shared.errors import PrivacyError
 
 CPU = torch.device("cpu")
-REPOSITORY = Path(__file__).parents[4]
 LIKELY = 1e-6  # a correct source falls below this once in a million runs
 STD = 0.7 * 2.0**40
 stds = st.floats(math.log2(SMALLEST_STD), math.log2(LARGEST_STD)).map(lambda exponent: 2.0**exponent)
@@ -214,7 +214,7 @@ SEEDABLE = {
 
 def called(path: Path) -> set[str]:
     """Return the last part of the name of everything that a module calls."""
-    calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node.func for node in nodes(path) if isinstance(node, ast.Call)]
     return {
         call.attr if isinstance(call, ast.Attribute) else call.id
         for call in calls
