@@ -12,6 +12,7 @@ FIGURE = re.compile(
 )
 MEMBER = re.compile(rf"{FIGURE.pattern}|^spent$", re.IGNORECASE)  # as a local name, `spent` may be seconds
 LIMITS = {"budget.limit", "limit.epsilon"}  # other limits are not epsilons
+NAMED = re.compile("epsilon|delta|spent|budget", re.IGNORECASE)  # each name above has one of these words
 ROOMS = {
     "shared.ops.numbers": {"epsilon_up", "epsilon_left", "delta_up"},
     "server.report.figures": {"epsilon", "target_delta"},
@@ -29,17 +30,17 @@ class Module:
 
     def __init__(self, source: str, parsed: ast.Module | None = None) -> None:
         self.tree = parsed or ast.parse(source)
-        imported = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
+        walked = list(ast.walk(self.tree)) if NAMED.search(source) else []  # most modules name no such number
+        imported = [node for node in walked if isinstance(node, ast.ImportFrom)]
         self.formatters = {a.asname or a.name for n in imported for a in n.names if a.name in ROOMS.get(str(n.module), ())}
         # The report's other number formats, which do not round up and so must not be used for these numbers.
         writers = {a.asname or a.name for n in imported for a in n.names if n.module == "server.report.figures"}
         self.text = TEXT | (writers - self.formatters)
-        scopes = [self.tree, *(node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef))]
+        scopes = [node for node in walked if isinstance(node, ast.Module | ast.FunctionDef)]
         self.names: dict[ast.AST, set[str]] = {scope: set() for scope in scopes}
         self.nodes = {scope: list(_within(scope)) for scope in scopes}
         self.returning: set[str] = set()
-        if re.search("epsilon|delta", source, re.IGNORECASE):  # most modules name neither
-            self._learn()
+        self._learn()
 
     def wrong(self) -> Iterator[tuple[int, str]]:
         """Yield each expression that turns such a number into text without the formatter: its line and its source."""

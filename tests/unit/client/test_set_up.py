@@ -18,6 +18,7 @@ from client.outward_codes import outward_code, reason_code
 from client.question_log import Book
 from client.set_up import Host
 from client.site_file import SiteFile
+from privacy.audit.meter import meter
 from privacy.budget import Budget, Limit
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.plan import PrivacyPlan
@@ -400,6 +401,7 @@ def test_a_site_whose_engine_is_faulty_refuses_before_it_opens_a_record(
 ) -> None:
     file.data.file.write_text("not even a record\n")
     untouched, original = never_opened(file.data.file), FlatClipping.factors
+    monkeypatch.setattr("client.planned_run.meter", meter)
     monkeypatch.setattr(FlatClipping, "factors", lambda self, norms, whole: 1.2 * original(self, norms, whole))
     with pytest.raises(PrivacyError, match=r"the meter saw 1\.2 for 'a unit's share of a sum"):
         host_of(file).train(forge())
