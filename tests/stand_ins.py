@@ -10,8 +10,8 @@ from shared.records.types import RawRecord, Record
 from shared.tasks.base import Learner
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> None:
-    """Let a site take its records as they are, and train this learner."""
+def scrub_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a site take its records as they are."""
 
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
         usable = [[raw for raw in group if raw.fields.get("text") and not raw.lacks] for group in groups]
@@ -20,6 +20,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> None:
         ]
 
     monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> None:
+    """Let a site take its records as they are, and train this learner."""
+    scrub_nothing(monkeypatch)
     monkeypatch.setattr("client.planned_run.shapes_of", lambda _: trained_shapes(learner.model))
     monkeypatch.setattr("client.planned_run.refuse_what_does_not_fit", lambda *_: None)
     monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)

@@ -10,6 +10,7 @@ import pytest
 from fixture_types import Change, LearnerOf
 from forked import start_command
 from site_toml import tiny_site, with_policy, write_records
+from stand_ins import scrub_nothing
 
 from client import site as site_module
 from client.personal import FOLDER, Place, personalise
@@ -36,8 +37,9 @@ PAYS = 60.0  # epsilon that pays the run and one more round, by the filter
 
 
 @pytest.fixture
-def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
-    """Make a site with 8 records that may load only the tiny model."""
+def file(tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> SiteFile:
+    """Make a site with 8 records that may load only the tiny model, and that takes its records as they are."""
+    scrub_nothing(monkeypatch)
     file = tiny_site(tmp_path, tiny_bert, "min_cohort = 2\nmax_rounds = 3")
     write_records(file.data.file, 8)
     return with_policy(file, dataset_epsilon=PAYS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fixture_types import Change, LearnerOf
 from site_toml import tiny_site, with_policy, write_records
+from stand_ins import scrub_nothing
 
 from client.data_stage.augmentation.writer import write
 from client.outward_codes import outward_code, reason_code
@@ -132,8 +133,9 @@ def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it
 
 @pytest.mark.slow
 def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_gave_it_that_rank(
-    file: SiteFile, forge: Forge
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scrub_nothing(monkeypatch)
     write_records(file.data.file, 12)
     file, method = without_privacy(file), {"privacy.enabled": False, "aggregation.method": "partitioned_mean"}
     limited = with_policy(file, max_rank=1)
