@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.table import parser_of
 from server.aggregation import Setting
 from server.round_replies import Tally
 from server.screening import Answer
@@ -29,6 +30,7 @@ WAYS = ("streamed", "collected")
 
 def main() -> None:
     """Print one JSON line per case."""
+    parser_of(__doc__).parse_args()
     context = multiprocessing.get_context("spawn")
     for sites in SITES:
         for way in WAYS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.config.anonymise import GateSection
-from shared.config.privacy import PrivacySection, default_delta
+from shared.config.privacy import PrivacySection, Trust, default_delta
 from shared.config.section import Positive, Section
 from shared.config.task import TaskName
 from shared.errors import PolicyRefused
@@ -60,7 +60,7 @@ class SitePolicy(Section):
     )
     without_privacy: bool = Field(False, description="whether to carry out orders without differential privacy")
     unit: Literal["record", "person"] = Field("record", description="weakest accepted privacy unit")
-    trust: tuple[str, ...] = Field(("local",), description="accepted trust models")
+    trust: tuple[Trust, ...] = Field(("local",), description="accepted trust models")
     tasks: tuple[TaskName, ...] = Field(description="accepted tasks")
     models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each accepted base model")
     versions: tuple[Version, ...] = Field(

@@ -16,13 +16,12 @@ from shared.errors import PrivacyError
 class Effect:
     """How a step affects the privacy unit.
 
-    ``free``: at most one unit differs after the step. ``bounded``: at most ``units`` differ. ``charged``: there is no such
-    bound, or the step reveals a figure about the records; ``paid`` says that the plan has an event for this step.
+    ``free``: at most one unit differs after the step. ``charged``: more may differ, or the step reveals a figure about the
+    records; ``paid`` says that the plan has an event for this step.
     """
 
-    kind: Literal["free", "bounded", "charged"]
+    kind: Literal["free", "charged"]
     reason: str
-    units: int = 1
     paid: bool = False
 
 
@@ -44,10 +43,9 @@ def refuse_unstable(config: RunConfig) -> None:
     """
     for field, effect in effects(config).items():
         if effect.kind != "free" and not effect.paid:
-            bound = f"bounded by {effect.units}" if effect.kind == "bounded" else "without a bound"
             raise PrivacyError(
-                f"{field}: refused under differential privacy, because its influence is {bound}: {effect.reason}; unset it, "
-                "or set privacy.enabled = false"
+                f"{field}: refused under differential privacy, because one record affects others: {effect.reason}; "
+                "unset it, or set privacy.enabled = false"
             )
 
 

@@ -33,7 +33,6 @@ class Arm:
     sites: tuple[str, ...] = ()
     epsilon: float | None = None
     seed: int = 0
-    note: str = ""
 
     @classmethod
     def of(cls, row: dict[str, object]) -> Self:

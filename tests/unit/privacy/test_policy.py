@@ -110,8 +110,12 @@ def test_a_larger_adapter_than_allowed_is_refused_before_it_is_trained(forge: Fo
 def test_a_unit_or_trust_model_weaker_than_required_is_refused(forge: Forge) -> None:
     with pytest.raises(PolicyRefused, match=r"policy\.unit: the order protects one record, and .* one person"):
         policy(unit="person").permit(forge(), SIZE)
-    with pytest.raises(PolicyRefused, match=r"policy\.trust: the order is for trust model 'local', and .* nobody"):
-        policy(trust=("nobody",)).permit(forge(), SIZE)
+    with pytest.raises(PolicyRefused, match=r"policy\.trust: the order is for trust model 'local', and .* distributed"):
+        policy(trust=("distributed",)).permit(forge(), SIZE)
+    with pytest.raises(
+        ValidationError, match="'local', 'distributed' or 'central'"
+    ):  # or a misspelt one would refuse each order
+        policy(trust=("locl",))
 
 
 def test_the_site_alone_may_allow_an_order_without_privacy(forge: Forge) -> None:
