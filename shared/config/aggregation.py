@@ -125,7 +125,12 @@ class AggregationSection(ChoiceSection):
         "privacy its rounding is the larger error. Neither is for secure sums, which need "
         "whole numbers",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd: share of the sum that is kept from round to round")
+    momentum: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        description="momentum, sgd: share of the sum that is kept from round to round; without a value, 0.7 for sgd",
+    )
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
         """Return the fields that neither the method nor the optimiser reads."""

@@ -60,7 +60,11 @@ def _with_operator_of_task(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults_of_trust(tree: dict[str, Any]) -> dict[str, Any]:
-    """Set what ``privacy.trust = "distributed"`` needs: one step a round, weights by size, an optimiser at the server."""
+    """Set what ``privacy.trust = "distributed"`` needs: one step a round, weights by size, an optimiser at the server.
+
+    The server's SGD keeps its rate and forgets faster than server momentum does, because such runs take few steps:
+    `python -m bench.study bench/rates.toml` compares this with a decaying rate and a momentum of 0.9.
+    """
     sections = [tree.get(name, {}) for name in ("privacy", "aggregation", "training")]
     if not all(isinstance(section, dict) for section in sections) or sections[0].get("trust") != "distributed":
         return tree
@@ -68,10 +72,12 @@ def _with_defaults_of_trust(tree: dict[str, Any]) -> dict[str, Any]:
     if privacy.get("enabled") is False:  # nothing is shared, and sites take as many steps of their own
         return tree | {"training": {"steps": 1} | training}
     aggregation = {"optimiser": next(iter(GRADIENT_OPTIMISERS)), "weights": "declared"} | aggregation
-    rates: dict[str, float] = {}
+    rates: dict[str, Any] = {}
     for name, (adapter, head) in GRADIENT_OPTIMISERS.items():
         if name == aggregation["optimiser"]:
             rates = {"learning_rate": adapter, "head_learning_rate": head}
+    if aggregation["optimiser"] == "sgd":
+        rates["schedule"], aggregation = "constant", {"momentum": 0.7} | aggregation
     return tree | {"aggregation": aggregation, "training": {"steps": 1} | rates | training}
 
 

@@ -32,7 +32,8 @@ class TrainingSection(Section):
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",
-        description="learning rate after warmup, over the whole run: linear or cosine decay to 0, or constant",
+        description="learning rate after warmup, over the whole run: linear or cosine decay to 0, or constant; without a "
+        "value, constant for aggregation.optimiser = 'sgd'",
     )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay (0 to 1)")
     distillation: float = Field(

@@ -168,6 +168,9 @@ def test_a_shared_noise_has_defaults_of_its_own_and_a_given_value_counts(config_
     for name, (adapter, head) in GRADIENT_OPTIMISERS.items():
         training = config_of({**shared, "aggregation": {"optimiser": name}}).training
         assert (training.learning_rate, training.head_learning_rate) == (adapter, head)
+    assert (config.training.schedule, config.aggregation.momentum) == ("constant", 0.7)
+    adamw = config_of({**shared, "aggregation": {"optimiser": "adamw"}})
+    assert (adamw.training.schedule, adamw.aggregation.momentum) == ("linear", 0.9)
     assert config_of({**shared, "training": {"rounds": 4, "learning_rate": 0.5}}).training.learning_rate == 0.5
     assert config_of({**shared, "privacy.enabled": False}).training.steps == 1
     assert RunConfig.parse(config.model_dump(mode="json"), "again") == config

@@ -125,6 +125,7 @@ def test_an_arm_that_cannot_share_a_noise_takes_steps_of_its_own_at_a_rate_for_i
     free = config_of_arm(shared, Arm("federation", config.model.name, ("north", "south", "west"), None, 0))
     alone, strict = (config_of_arm(shared, Arm("alone", config.model.name, ("west",), e, 0)) for e in (8.0, 1.0))
     assert [each.aggregation.optimiser for each in (together, free, alone)] == ["sgd", "plain", "plain"]
+    assert [each.training.schedule for each in (together, free, alone)] == ["constant", "linear", "linear"]
     assert {each.privacy.trust for each in (free, alone, strict)} == {"local"}
     assert free.training.learning_rate < alone.training.learning_rate < strict.training.learning_rate
 
