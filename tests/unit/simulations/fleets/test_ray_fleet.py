@@ -26,6 +26,8 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": F
 
 # Ray asks its nodes whether they live, and would notice a lost one after half a minute. A busy one still has ten seconds.
 NOTICED = {"initial_delay_ms": "500", "period_ms": "500", "failure_threshold": "3"}
+# Ray runs its workers at niceness 15, at which they would take minutes to start while other tests keep the cores busy.
+SETTINGS = {f"RAY_health_check_{name}": value for name, value in NOTICED.items()} | {"RAY_worker_niceness": "0"}
 
 
 @pytest.fixture
@@ -47,8 +49,8 @@ def config(config_of: ConfigOf, tiny_bert: Path) -> RunConfig:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    for name, value in NOTICED.items():
-        monkeypatch.setenv(f"RAY_health_check_{name}", value)
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     started = Cluster(initialize_head=True, head_node_args=NODE)
     yield started
     started.shutdown()
