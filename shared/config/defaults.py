@@ -62,8 +62,8 @@ def _with_operator_of_task(tree: dict[str, Any]) -> dict[str, Any]:
 def _with_defaults_of_trust(tree: dict[str, Any]) -> dict[str, Any]:
     """Set what ``privacy.trust = "distributed"`` needs: one step a round, weights by size, an optimiser at the server.
 
-    The server's SGD keeps its rate and forgets faster than server momentum does, because such runs take few steps:
-    `python -m bench.study bench/rates.toml` compares this with a decaying rate and a momentum of 0.9.
+    The server's SGD gets a constant learning rate and a momentum of 0.7, because such runs take few steps.
+    `python -m bench.study bench/rates.toml` compares these defaults with a decaying rate and a momentum of 0.9.
     """
     sections = [tree.get(name, {}) for name in ("privacy", "aggregation", "training")]
     if not all(isinstance(section, dict) for section in sections) or sections[0].get("trust") != "distributed":

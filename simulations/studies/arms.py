@@ -18,7 +18,6 @@ from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, METHOD
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
-from shared.config.training import TrainingSection
 from shared.ops.energy import metered
 from shared.records.types import Record
 from shared.tasks import load_learner
@@ -94,10 +93,11 @@ def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
     tree["aggregation"] = {"weights": "declared", "max_norm": config.aggregation.max_norm}
     given, own = config.training, config.aggregation.optimiser == "adamw"
     rates = (given.learning_rate, given.head_learning_rate) if own else GRADIENT_OPTIMISERS["adamw"]
-    schedule = given.schedule if own else TrainingSection.model_fields["schedule"].default
     dimension = sum(math.prod(shape) for shape in shapes_of(config).values())
     adapter, head = site_rates(rates, site_plans(RunConfig.parse(tree, "compare")).values(), dimension)
-    tree["training"] |= {"learning_rate": adapter, "head_learning_rate": head, "schedule": schedule}
+    tree["training"] |= {"learning_rate": adapter, "head_learning_rate": head}
+    if not own:
+        del tree["training"]["schedule"]  # that of the server's SGD; AdamW at a site has another default
 
 
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:

@@ -112,9 +112,7 @@ def test_a_unit_or_trust_model_weaker_than_required_is_refused(forge: Forge) -> 
         policy(unit="person").permit(forge(), SIZE)
     with pytest.raises(PolicyRefused, match=r"policy\.trust: the order is for trust model 'local', and .* distributed"):
         policy(trust=("distributed",)).permit(forge(), SIZE)
-    with pytest.raises(
-        ValidationError, match="'local', 'distributed' or 'central'"
-    ):  # or a misspelt one would refuse each order
+    with pytest.raises(ValidationError, match="'local', 'distributed' or 'central'"):  # a misspelt one is refused at once
         policy(trust=("locl",))
 
 
